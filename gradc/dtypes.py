@@ -1,0 +1,180 @@
+"""Dtypes: which element types gradc knows, how they promote, and what C calls them.
+
+Enters: NumPy dtypes, Python scalars. Leaves: `numpy.dtype` objects (the only representation of a
+dtype inside gradc), promoted dtypes, C type names. Always holds: every dtype that leaves this
+module is one of `ALL`; promotion follows the Array API (2024.12), Python scalars are weak, and a mix
+that the standard leaves undefined is a `DTypeError` that says what to cast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, fail
+
+DType = np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The shape and dtype of an array that is not there yet; what `gd.f32[64, 784]` makes."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+
+    def __post_init__(self) -> None:
+        for n in self.shape:
+            if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+                raise fail(
+                    TypeError, "GC001", f"a spec's extents are non-negative integers, got {n!r}"
+                )
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        total = 1
+        for n in self.shape:
+            total *= n
+        return total
+
+    def __repr__(self) -> str:
+        return short(self.dtype, self.shape)
+
+
+@dataclass(frozen=True)
+class ScalarType:
+    """A dtype that makes specs by indexing: `f32[64, 784]` is a matrix, `f32[()]` a scalar.
+
+    NumPy accepts it wherever a dtype is asked for, through its `dtype` attribute.
+    """
+
+    dtype: DType
+    short: str
+
+    def __getitem__(self, shape: int | tuple[int, ...]) -> Spec:
+        return Spec(shape if isinstance(shape, tuple) else (shape,), self.dtype)
+
+    def __repr__(self) -> str:
+        return f"gradc.{self.dtype.name}"
+
+
+def _scalar(name: str, short_name: str) -> ScalarType:
+    return ScalarType(np.dtype(name), short_name)
+
+
+float32 = f32 = _scalar("float32", "f32")
+float64 = f64 = _scalar("float64", "f64")
+int8 = i8 = _scalar("int8", "i8")
+int16 = i16 = _scalar("int16", "i16")
+int32 = i32 = _scalar("int32", "i32")
+int64 = i64 = _scalar("int64", "i64")
+uint8 = u8 = _scalar("uint8", "u8")
+uint16 = u16 = _scalar("uint16", "u16")
+uint32 = u32 = _scalar("uint32", "u32")
+uint64 = u64 = _scalar("uint64", "u64")
+bool_ = _scalar("bool", "bool")
+
+ALL: tuple[ScalarType, ...] = (
+    float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64, bool_,
+)  # fmt: skip
+SHORT: dict[DType, str] = {t.dtype: t.short for t in ALL}
+F32, F64, I32, I64, BOOL = (t.dtype for t in (float32, float64, int32, int64, bool_))
+C_NAMES: dict[DType, str] = {
+    t.dtype: {"f": {4: "float", 8: "double"}.get(t.dtype.itemsize, ""), "b": "uint8_t"}.get(
+        t.dtype.kind, f"{t.dtype.name}_t"
+    )
+    for t in ALL
+}
+
+
+def short(dtype: DType, shape: tuple[int, ...]) -> str:
+    """`f32[64, 128]`: how shapes and dtypes are written in messages, listings and C comments."""
+    return f"{SHORT.get(dtype, dtype.name)}[{', '.join(map(str, shape))}]"
+
+
+def c_name(dtype: DType) -> str:
+    """The C type of one element; a bool is stored as `uint8_t` 0 or 1."""
+    return C_NAMES[dtype]
+
+
+def as_dtype(value: object) -> DType:
+    """Read anything that names a dtype (`gd.f32`, `"float32"`, `np.float32`, `float`)."""
+    if isinstance(value, ScalarType):
+        return value.dtype
+    dtype = np.dtype(value)  # type: ignore[call-overload]
+    if dtype not in SHORT:
+        known = ", ".join(SHORT.values())
+        raise fail(
+            DTypeError, "GC002", f"dtype `{dtype}` is not supported", helps=(f"use one of {known}",)
+        )
+    return np.dtype(dtype.newbyteorder("="))
+
+
+def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
+    """The long form of `f32[...]`: `spec((64, 784), "float32")`."""
+    return Spec(tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),), as_dtype(dtype))
+
+
+def is_float(dtype: DType) -> bool:
+    return bool(dtype.kind == "f")
+
+
+def is_integer(dtype: DType) -> bool:
+    return dtype.kind in "iu"
+
+
+def promote(a: DType, b: DType) -> DType:
+    """The dtype of an operation on `a` and `b` by the Array API's promotion table.
+
+    Raises `DTypeError` where the standard leaves the result undefined (float with integer,
+    bool with a number, uint64 with a signed integer).
+    """
+    if a == b:
+        return a
+    if a.kind == b.kind:
+        return max(a, b, key=lambda d: d.itemsize)
+    if {a.kind, b.kind} == {"i", "u"}:
+        signed, unsigned = (a, b) if a.kind == "i" else (b, a)
+        if unsigned.itemsize < signed.itemsize:
+            return signed
+        if unsigned.itemsize < 8:
+            return np.dtype(f"int{unsigned.itemsize * 16}")
+    names = (SHORT[a], SHORT[b])
+    wider = next((d for d in (a, b) if d.kind == "f"), I64)
+    other = b if wider == a else a
+    raise fail(
+        DTypeError,
+        "GC003",
+        f"`{names[0]}` and `{names[1]}` have no common dtype",
+        helps=(f"cast the `{SHORT[other]}` operand: `.astype(gd.{wider.name})`",),
+    )
+
+
+def weak(scalar: object, dtype: DType) -> DType:
+    """The dtype of Python scalar `scalar` beside an array of `dtype`: the array's own.
+
+    A float beside an integer array, or a number beside a bool array, is a `DTypeError`.
+    """
+    rank = {"b": 0, "i": 1, "u": 1, "f": 2}
+    own = 0 if isinstance(scalar, bool) else 1 if isinstance(scalar, int) else 2
+    if own <= rank[dtype.kind]:
+        return dtype
+    raise fail(
+        DTypeError,
+        "GC003",
+        f"the Python {type(scalar).__name__} {scalar!r} does not fit `{SHORT[dtype]}`",
+        helps=("cast the array first: `.astype(gd.float32)`",),
+    )
+
+
+def default_dtype(scalar: object) -> DType:
+    """The dtype of a Python scalar on its own: float32, int32 or bool."""
+    if isinstance(scalar, (bool, np.bool_)):
+        return BOOL
+    return I32 if isinstance(scalar, (int, np.integer)) else F32

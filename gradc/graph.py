@@ -1,0 +1,241 @@
+"""The graph: frozen nodes, a hash-consing builder, the checker and the listing.
+
+Enters: op names, argument ids and attributes (from tracing or from a pass). Leaves: a `Graph`.
+Always holds: an argument's id is smaller than its user's, so ascending ids are the one topological
+order (`lexicographical_topological_sort` on integer ids); shapes are equal inside (broadcasts are nodes);
+no dtype conversion is implicit (casts are nodes); two nodes of one graph are never the same
+computation; a node never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .dtypes import DType, Spec, short
+from .errors import Span
+from .ops.table import OPS, Kind, infer
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One elementary operation and its result.
+
+    `args` holds node ids, with repetition (`x * x` has two). `of` is, for a node of a gradient, the
+    forward node it differentiates. `name` is the user's name of the value (`fc1.weight`) if any.
+    """
+
+    id: int
+    op: str
+    args: tuple[int, ...]
+    shape: tuple[int, ...]
+    dtype: DType
+    attrs: Mapping[str, Any] = NO_ATTRS
+    span: Span | None = None
+    of: int | None = None
+    name: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        return OPS[self.op].kind
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.shape, self.dtype)
+
+    @property
+    def size(self) -> int:
+        return self.spec.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * int(self.dtype.itemsize)
+
+    def __repr__(self) -> str:
+        args = ", ".join(f"#{a}" for a in self.args)
+        return f"#{self.id} {self.op}({args}) {short(self.dtype, self.shape)}"
+
+
+def _freeze(value: Any) -> Any:
+    """A hashable stand-in for an attribute value; arrays by their bytes."""
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, float):
+        return (value.hex(),)  # 0.0 and -0.0 are different constants, nan equals itself
+    if isinstance(value, (tuple, list)):
+        return tuple(_freeze(v) for v in value)
+    return value
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A directed acyclic graph of nodes with ordered inputs and outputs.
+
+    `nodes` maps ids to nodes in ascending (topological) order; `dag` is the same as a
+    `networkx.DiGraph` with a `node` attribute on each vertex.
+    """
+
+    nodes: Mapping[int, Node]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def __getitem__(self, node_id: int) -> Node:
+        return self.nodes[node_id]
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes.values())
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @cached_property
+    def dag(self) -> nx.DiGraph[int]:
+        """The graph as a `networkx.DiGraph`; an edge runs from an argument to its user.
+
+        Two uses of one value by one node (`x * x`) are one edge here; `Node.args` is the truth.
+        """
+        import networkx as nx
+
+        dag: nx.DiGraph[int] = nx.DiGraph()
+        for node in self:
+            dag.add_node(node.id, node=node, op=node.op, shape=node.shape, dtype=str(node.dtype))
+            dag.add_edges_from((a, node.id) for a in node.args)
+        return dag
+
+    @cached_property
+    def users(self) -> Mapping[int, tuple[int, ...]]:
+        """For each node the ids of its users, ascending, each once."""
+        users: dict[int, list[int]] = {i: [] for i in self.nodes}
+        for node in self:
+            for a in dict.fromkeys(node.args):
+                users[a].append(node.id)
+        return {i: tuple(u) for i, u in users.items()}
+
+    def args(self, node: Node) -> tuple[Node, ...]:
+        return tuple(self.nodes[a] for a in node.args)
+
+    def label(self, node_id: int) -> str:
+        """`#7 relu f32[64, 128]`, with the user's name when there is one."""
+        n = self.nodes[node_id]
+        return f"#{n.id} {n.name or n.op} {short(n.dtype, n.shape)}"
+
+    def __repr__(self) -> str:
+        shown = [self._line(n) for n in list(self)[:8]]
+        more = [f"... {len(self) - 8} more nodes; print(graph) shows all"] if len(self) > 8 else []
+        return "\n".join([f"Graph: {len(self)} nodes", *shown, *more])
+
+    def __str__(self) -> str:
+        outs = ", ".join(f"#{o}" for o in self.outputs)
+        return "\n".join([*(self._line(n) for n in self), f"return {outs}"])
+
+    def _line(self, n: Node) -> str:
+        attrs = "".join(f" {k}={_brief(v)}" for k, v in sorted(n.attrs.items()))
+        args = "".join(f" #{a}" for a in n.args)
+        name = f" `{n.name}`" if n.name else ""
+        where = f"  {n.span.short}" if n.span else ""
+        of = f" (gradient of #{n.of})" if n.of is not None else ""
+        left = f"#{n.id} {n.op}{args}{attrs}{name}"
+        return f"{left:<58} {short(n.dtype, n.shape)}{where}{of}"
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return repr(value.item()) if value.ndim == 0 else f"<{value.size} values>"
+    return str(value).replace(" ", "")
+
+
+class Builder:
+    """Makes a graph node by node; the same op on the same arguments is the same node.
+
+    Both tracing and rebuilding passes go through `add`, so common subexpressions never arise.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {}
+        self.inputs: list[int] = []
+        self._known: dict[Any, int] = {}
+        self._next = 0
+
+    def add(
+        self,
+        op: str,
+        args: Sequence[int] = (),
+        attrs: Mapping[str, Any] = NO_ATTRS,
+        *,
+        span: Span | None = None,
+        of: int | None = None,
+        name: str | None = None,
+        unique: bool = False,
+    ) -> int:
+        """The id of `op(*args, **attrs)`, new or known. `unique` never merges (inputs, markers)."""
+        args = tuple(args)
+        key = (op, args, tuple((k, _freeze(attrs[k])) for k in sorted(attrs)))
+        if not unique and key in self._known:
+            found = self._known[key]
+            if name and not self.nodes[found].name:
+                self.nodes[found] = replace(self.nodes[found], name=name)
+            return found
+        spec = infer(op, [self.nodes[a].spec for a in args], attrs)
+        node = Node(
+            self._next, op, args, spec.shape, spec.dtype, MappingProxyType(dict(attrs)), span, of, name
+        )
+        self.nodes[node.id] = node
+        if not unique:
+            self._known[key] = node.id
+        self._next += 1
+        return node.id
+
+    def input(self, spec: Spec, name: str, span: Span | None = None) -> int:
+        """A new input of the graph, after those made before it."""
+        attrs = {"shape": spec.shape, "dtype": spec.dtype, "position": len(self.inputs)}
+        node_id = self.add("input", (), attrs, name=name, span=span, unique=True)
+        self.inputs.append(node_id)
+        return node_id
+
+    def constant(self, value: Any, dtype: DType, span: Span | None = None) -> int:
+        """A constant array or scalar of `dtype`."""
+        return self.add("const", (), {"value": np.array(value, dtype=dtype, order="C")}, span=span)
+
+    def rename(self, node_id: int, name: str) -> None:
+        """Give a node a user name if it has none (only while the graph is being built)."""
+        if not self.nodes[node_id].name:
+            self.nodes[node_id] = replace(self.nodes[node_id], name=name)
+
+    def finish(self, outputs: Iterable[int], *, keep_dead: bool = False) -> Graph:
+        """The graph of `outputs`; nodes no output needs are dropped, inputs always stay."""
+        outs = tuple(outputs)
+        live = set(self.inputs)
+        stack = list(self.nodes) if keep_dead else list(outs)
+        while stack:
+            i = stack.pop()
+            if i not in live or i in self.inputs:
+                live.add(i)
+                stack.extend(a for a in self.nodes[i].args if a not in live)
+        nodes = {i: n for i, n in sorted(self.nodes.items()) if i in live}
+        return Graph(MappingProxyType(nodes), tuple(self.inputs), outs)
+
+
+def verify(graph: Graph) -> None:
+    """Check every invariant of the module docstring anew; raises `AssertionError`, a bug of gradc."""
+    seen: set[int] = set()
+    for node_id, node in graph.nodes.items():
+        assert node.id == node_id, f"{node} is stored under #{node_id}"
+        for a in node.args:
+            assert a in seen, f"{node} uses #{a}, which does not come before it"
+        spec = infer(node.op, [graph[a].spec for a in node.args], node.attrs)
+        assert spec == node.spec, f"{node} should be {spec}"
+        seen.add(node_id)
+    for i in graph.inputs:
+        assert graph[i].op == "input", f"input #{i} is a {graph[i].op}"
+    for o in graph.outputs:
+        assert o in seen, f"output #{o} is not in the graph"
