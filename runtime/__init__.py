@@ -1,1 +1,1 @@
-"""The C headers that generated code includes, as a package so that importlib.resources finds them."""
+"""The C headers that generated code includes; a package so that importlib.resources finds them."""
