@@ -1,0 +1,290 @@
+"""Which C compiler to use, with which flags, and what the machine code may contain.
+
+Enters: the user's choice of compiler and target. Leaves: a `Compiler`, its command-line flags and
+the vector instructions they allow. Always holds: a compiler is asked what it is only once; the
+answer is remembered on disk under the path, size and time of its executable, so that finding a
+known compiler starts no process.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import BuildError, fail
+from .cache import default_root, is_private
+
+Family = Literal["gcc", "clang", "zig"]
+VectorISA = Literal["avx512", "avx2", "neon", "sse", "scalar"]
+
+TARGETS = ("native", "portable")
+
+HOW_TO_GET_ONE = (
+    "install a C compiler: `pip install gradc[zig]` works everywhere",
+    "or use the system's: `apt-get install gcc`, `dnf install gcc`, `xcode-select --install`",
+)
+
+# The first that the compiler predefines names the widest vectors it may use.
+ISA_MACROS: tuple[tuple[str, VectorISA], ...] = (
+    ("__AVX512F__", "avx512"),
+    ("__AVX2__", "avx2"),
+    ("__ARM_NEON", "neon"),
+    ("__SSE2__", "sse"),
+)
+
+# How much the file of remembered answers may hold: a few compilers times a few sets of flags.
+REMEMBERED_ANSWERS = 64
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler that has been run and has said what it is."""
+
+    command: tuple[str, ...]
+    family: Family
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.family} {self.version}"
+
+
+def find_compiler(option: str | None = None) -> Compiler:
+    """The compiler to use: `option`, else `$CC`, else cc, gcc, clang or zig, the first that works.
+
+    `option` and `$CC` are a command, such as "clang", "ccache gcc" or a path; "zig" means `zig cc`.
+    Raises BuildError if the one asked for does not work, or none is found.
+    """
+    if option:
+        return _asked_for(option, "given as `compiler`")
+    if os.environ.get("CC", "").strip():
+        return _asked_for(os.environ["CC"], "from `$CC`")
+    for candidate in (("cc",), ("gcc",), ("clang",), _zig_command()):
+        command = _resolved(candidate)
+        if command is None:
+            continue
+        try:
+            return _identify(command)
+        except _UnusableError:
+            continue  # such as the cc of macOS before its developer tools are installed
+    raise fail(BuildError, "GC801", "no C compiler was found", helps=HOW_TO_GET_ONE)
+
+
+def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
+    """The flags that generated C is compiled with, for this machine ("native") or any ("portable").
+
+    Contraction to fused multiply-add is allowed; nothing that changes NaN, infinity or order is.
+    """
+    if target not in TARGETS:
+        raise fail(
+            ValueError, "GC802", f"`target` must be one of {', '.join(TARGETS)}, got `{target}`"
+        )
+    chosen = ["-O3"]
+    if target == "native":
+        # On ARM `-march` is the architecture only; clang takes `native` under `-mcpu` alone.
+        arm = platform.machine().lower() in ("aarch64", "arm64")
+        chosen.append("-mcpu=native" if arm else "-march=native")
+    elif compiler.family == "zig":
+        chosen.append("-mcpu=baseline")  # zig builds for the machine it runs on unless told
+    chosen += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=c11"]
+    if compiler.family == "zig":
+        chosen.append("-fno-sanitize=undefined")  # zig turns it on by default
+    return tuple(chosen)
+
+
+def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str] = ()) -> VectorISA:
+    """The widest vector instructions the compiler uses for `target`: what register tiles fit."""
+    arguments = (*flags(compiler, target), *cflags)
+    question = ["isa", *identity(compiler.command), *arguments]
+    if target == "native":
+        question.append(cpu_identity())
+
+    def ask() -> dict[str, str]:
+        macros = _predefined_macros((*compiler.command, *arguments))
+        return {"isa": next((isa for name, isa in ISA_MACROS if name in macros), "scalar")}
+
+    answer = _remembered(question, ask)["isa"]
+    return next((isa for _, isa in ISA_MACROS if isa == answer), "scalar")
+
+
+def identity(command: Sequence[str]) -> list[str]:
+    """The command, with path, size and time of every file it names: changes when one is updated."""
+    parts = []
+    for word in command:
+        parts.append(word)
+        if os.path.isabs(word) and os.path.isfile(word):
+            real = os.path.realpath(word)
+            status = os.stat(real)
+            parts.append(f"{real}:{status.st_size}:{status.st_mtime_ns}")
+    return parts
+
+
+def cpu_identity() -> str:
+    """What `native` means here: the processor's model and instruction sets, as one line of text."""
+    steady = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "Features")
+    described = []
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                name, _, value = (part.strip() for part in line.partition(":"))
+                if not name:
+                    break  # the first processor stands for all; reading on is slow on big machines
+                if name in steady or name.startswith("CPU "):
+                    described.append(value)
+    except OSError:
+        # macOS names the chip in the version of its kernel, Windows in the processor string.
+        described = [platform.version(), platform.processor()]
+    return " ".join((platform.machine(), *described))
+
+
+class _UnusableError(Exception):
+    """The command could not be run, or is no C compiler; the text says which."""
+
+
+def _asked_for(text: str, origin: str) -> Compiler:
+    """The compiler the user named, or an error that says where the name came from."""
+    words = (text,) if os.path.isfile(text) else tuple(shlex.split(text))
+    if words == ("zig",):
+        words = _zig_command()
+    elif len(words) == 1 and Path(words[0]).stem == "zig":
+        words = (*words, "cc")
+    command = _resolved(words)
+    if command is None:
+        raise fail(
+            BuildError,
+            "GC803",
+            f"the C compiler `{text}` ({origin}) was not found",
+            helps=("name a compiler that is installed, or leave it out to have one found",),
+        )
+    try:
+        return _identify(command)
+    except _UnusableError as reason:
+        raise fail(
+            BuildError,
+            "GC803",
+            f"the C compiler `{text}` ({origin}) does not work: {reason}",
+            helps=("name a compiler that works, or leave it out to have one found",),
+        ) from None
+
+
+def _zig_command() -> tuple[str, ...]:
+    """`zig cc`: a zig on the path, else the one that the ziglang package brings."""
+    on_path = shutil.which("zig")
+    if on_path is not None:
+        return (on_path, "cc")
+    package = importlib.util.find_spec("ziglang")
+    if package is not None and package.origin is not None:
+        # The executable itself: `python -m ziglang` would start a Python for every compilation.
+        packaged = shutil.which("zig", path=os.path.dirname(package.origin))
+        if packaged is not None:
+            return (packaged, "cc")
+    return ("zig", "cc")
+
+
+def _resolved(command: tuple[str, ...]) -> tuple[str, ...] | None:
+    """`command` with the full path of its executable (and of the compiler a `ccache` wraps)."""
+    if not command or (first := shutil.which(command[0])) is None:
+        return None
+    rest = command[1:]
+    if rest and not _is_zig(command) and (wrapped := shutil.which(rest[0])) is not None:
+        rest = (os.path.abspath(wrapped), *rest[1:])
+    return (os.path.abspath(first), *rest)
+
+
+def _is_zig(command: tuple[str, ...]) -> bool:
+    """Whether this is `zig cc`, which calls itself clang but has defaults of its own."""
+    return Path(command[0]).stem == "zig" or "ziglang" in command
+
+
+def _identify(command: tuple[str, ...]) -> Compiler:
+    """Ask a command what compiler it is; raises _UnusableError."""
+
+    def ask() -> dict[str, str]:
+        macros = _predefined_macros(command)
+        family, prefix = ("clang", "__clang_") if "__clang__" in macros else ("gcc", "__GNUC_")
+        names = ("major__", "minor__", "patchlevel__")
+        if family == "gcc":
+            names = ("_", "MINOR__", "PATCHLEVEL__")
+        if prefix + names[0] not in macros:
+            raise _UnusableError("it is neither gcc nor clang")
+        version = ".".join(macros.get(prefix + name, "0") for name in names)
+        if _is_zig(command):
+            family, version = "zig", _output((*command[:-1], "version")).strip()
+        return {"family": family, "version": version}
+
+    answer = _remembered(["compiler", *identity(command)], ask)
+    family: Family = {"zig": "zig", "clang": "clang"}.get(answer["family"], "gcc")  # type: ignore[assignment]
+    return Compiler(command, family, answer["version"])
+
+
+def _predefined_macros(command: Sequence[str]) -> dict[str, str]:
+    """The macros a compiler defines by itself; raises _UnusableError."""
+    text = _output((*command, "-dM", "-E", "-x", "c", os.devnull))
+    return dict(re.findall(r"^#define (\w+) (.*)$", text, re.MULTILINE))
+
+
+def _output(command: Sequence[str]) -> str:
+    try:
+        ran = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8",
+            errors="replace",
+        )  # fmt: skip
+    except OSError as error:
+        raise _UnusableError(error.strerror or str(error)) from None
+    if ran.returncode != 0:
+        said = ran.stderr.strip().splitlines() or [f"it ended with status {ran.returncode}"]
+        raise _UnusableError(said[0])
+    return ran.stdout
+
+
+_answers: dict[str, dict[str, str]] = {}
+
+
+def _remembered(question: Sequence[str], ask: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """`ask()`, or what it said to the same question before, in this process or an earlier one."""
+    key = "\n".join(question)
+    if key in _answers:
+        return _answers[key]
+    path = default_root() / "compilers.json"
+    known = _read_answers(path)
+    if key not in known:
+        known[key] = ask()
+        _write_answers(path, dict(list(known.items())[-REMEMBERED_ANSWERS:]))
+    _answers[key] = known[key]
+    return known[key]
+
+
+def _read_answers(path: Path) -> dict[str, dict[str, str]]:
+    """The remembered answers; none if the file is missing, damaged or another user's."""
+    try:
+        if not is_private(path):
+            return {}
+        known = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    usable = isinstance(known, dict) and all(
+        isinstance(answer, dict) and ("isa" in answer or {"family", "version"} <= answer.keys())
+        for answer in known.values()
+    )
+    return known if usable else {}
+
+
+def _write_answers(path: Path, known: dict[str, dict[str, str]]) -> None:
+    """Remember for later processes, if that is possible: not to remember only costs time."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(draft, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+            json.dump(known, file, indent=1)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
