@@ -184,39 +184,22 @@ def _libc_version() -> str | None:
 def _compile(
     job: _Job, cache: Cache, directory: Path, line_info: Callable[[int], str | None] | None
 ) -> None:
-    """Fill `directory` with the sources and the library; the failed one is kept for the user."""
+    """Fill `directory` with the sources and the library; if that fails they are kept to look at."""
+    compile_source, compile_wrapper, link = _commands(job)
     for file, text in job.files.items():
         (directory / file).write_text(text, encoding="utf-8", newline="\n")
-    compiler, cflags = job.compiler, job.cflags
-    include = _python_include()
-    compile_source = (
-        *compiler.command, *job.flags, *cflags, "-I.", "-c", f"{job.name}.c", "-o", "source.o",
-    )  # fmt: skip
-    compile_wrapper = (
-        *compiler.command, *cflags, *WRAPPER_FLAGS, "-I.", f"-I{include}", "-c", f"{job.module}.c",
-        "-o", "wrapper.o",
-    )  # fmt: skip
-    link = (
-        *compiler.command, *job.flags, *cflags, *_shared_flags(), "source.o", "wrapper.o", "-o",
-        job.library, "-lm",
-    )  # fmt: skip
-
-    def start(command: Sequence[str]) -> subprocess.Popen[str]:
-        return _start(command, directory)
-
-    runs = []
-    compiling = [start(compile_source)]
+    started = [_start(compile_source, directory)]
     try:
         _write_wrapper(job, directory)  # while the compiler is already at work
-        compiling.append(start(compile_wrapper))
-        runs = [_finish(process) for process in compiling]
+        started.append(_start(compile_wrapper, directory))
+        runs = [_finish(process) for process in started]
     finally:
-        for process in compiling:
+        for process in started:
             if process.poll() is None:
                 process.kill()
-                process.wait()
+                process.communicate()
     if all(run.returncode == 0 for run in runs):
-        runs.append(_finish(start(link)))
+        runs.append(_finish(_start(link, directory)))
     failed = next((run for run in runs if run.returncode != 0), None)
     if failed is None:
         for leftover in ("source.o", "wrapper.o"):
@@ -226,9 +209,9 @@ def _compile(
     (directory / LOG).write_text(log, encoding="utf-8")
     error = explain(
         failed,
-        run=lambda command: _finish(start(command)),
-        compiler=compiler,
-        cflags=cflags,
+        run=lambda command: _finish(_start(command, directory)),
+        compiler=job.compiler,
+        cflags=job.cflags,
         directory=directory,
         kept=cache.failed_path(directory),
         name=job.name,
@@ -236,6 +219,21 @@ def _compile(
     )
     cache.keep_failed(directory)
     raise error
+
+
+def _commands(job: _Job) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The command lines for the source, the wrapper and the link, from the build directory."""
+    own = (*job.compiler.command, *job.flags, *job.cflags)
+    quick = (*job.compiler.command, *job.cflags, *WRAPPER_FLAGS)
+    python = f"-I{_python_include()}"
+    # Python's own functions are found in the process that loads the library.
+    mac = ("-bundle", "-undefined", "dynamic_lookup")
+    shared = mac if sys.platform == "darwin" else ("-shared",)
+    return (
+        (*own, "-I.", "-c", f"{job.name}.c", "-o", "source.o"),
+        (*quick, "-I.", python, "-c", f"{job.module}.c", "-o", "wrapper.o"),
+        (*own, *shared, "source.o", "wrapper.o", "-o", job.library, "-lm"),
+    )
 
 
 def _write_wrapper(job: _Job, directory: Path) -> None:
@@ -270,13 +268,6 @@ def _python_include() -> str:
             helps=("install them: `apt-get install python3-dev`, `dnf install python3-devel`",),
         )
     return include
-
-
-def _shared_flags() -> tuple[str, ...]:
-    if sys.platform == "darwin":
-        # Python's own functions are found in the process that loads the library.
-        return ("-bundle", "-undefined", "dynamic_lookup")
-    return ("-shared",)
 
 
 def _start(command: Sequence[str], directory: Path) -> subprocess.Popen[str]:

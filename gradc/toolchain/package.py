@@ -1,0 +1,41 @@
+"""Generated files for use without Python.
+
+Enters: texts by file name. Leaves: the files in a directory of the user's. Always holds: a file is
+written whole or stays as it was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import BuildError, fail
+
+
+def export(directory: str | os.PathLike[str], files: Mapping[str, str]) -> list[Path]:
+    """Write `files` (name to text) into `directory`, made if missing; returns their paths.
+
+    A file of the same name is replaced. Raises BuildError if the directory cannot be written.
+    """
+    root = Path(directory)
+    paths = []
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            path, draft = root / name, root / f".{name}.draft"
+            try:
+                draft.write_text(text, encoding="utf-8", newline="\n")
+                os.replace(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+            paths.append(path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise fail(
+            BuildError,
+            "GC809",
+            f"cannot export to `{root}`: {reason}",
+            helps=("name a directory that can be written and has free space",),
+        ) from error
+    return paths
