@@ -1,0 +1,85 @@
+"""The package as a user gets it: what an import loads, which names it has, where the headers are."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradc
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = {"networkx", "cffi", "safetensors", "tqdm", "platformdirs", "filelock", "torch", "jax"}
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level modules a fresh interpreter has loaded after `code`; stdout is kept out of it."""
+    script = (
+        f"import contextlib, io, json, sys\nwith contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    {code}\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, text=True, timeout=60
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_import_loads_nothing_heavy() -> None:
+    assert modules_after("import gradc") & HEAVY == set()
+
+
+def test_defining_a_model_loads_nothing_heavy() -> None:
+    code = "from gradc import f32, nn, optim; nn.Linear(2, 3); optim.SGD(lr=0.1); f32[2, 3]"
+    assert modules_after(code) & HEAVY == set()
+
+
+def test_help_loads_neither_numpy_nor_networkx() -> None:
+    code = "import gradc.cli\n    with contextlib.suppress(SystemExit): gradc.cli.main(['--help'])"
+    loaded = modules_after(code)
+    assert "gradc" in loaded
+    assert loaded & (HEAVY | {"numpy"}) == set()
+
+
+@pytest.mark.parametrize("name", sorted(gradc.__all__))
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(gradc, name) is not None
+    assert name in dir(gradc)
+
+
+def test_the_documented_names_are_public() -> None:
+    documented = """
+        f32 f64 i32 i64 u8 bool_ spec Spec trace compile jit grad value_and_grad vjp stop_gradient
+        check_grad train_step program query update Trainer nn optim exp log sum max matmul
+        permute_dims where reshape GradcError TraceError ShapeError DTypeError UnsupportedError
+        DataError CheckpointError BuildError NonFiniteError
+    """.split()
+    assert [n for n in documented if n not in gradc.__all__] == []
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        gradc.no_such_name  # noqa: B018
+
+
+def test_the_headers_are_found_as_package_resources() -> None:
+    folder = importlib.resources.files("gradc.runtime")
+    found = {f.name for f in folder.iterdir() if f.name.endswith(".h")}
+    assert found == {f.name for f in (ROOT / "runtime").glob("*.h")}
+    assert "gradc_math.h" in found
+
+
+def test_run_time_dependencies_are_the_documented_ones() -> None:
+    requires = importlib.metadata.requires("gradc") or []
+    names = {re.split(r"[^\w-]", r)[0] for r in requires if "extra ==" not in r}
+    assert names == HEAVY - {"torch", "jax"} | {"numpy"}
+
+
+def test_the_command_is_installed() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="gradc")
+    assert script.value == "gradc.cli:main"
