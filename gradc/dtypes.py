@@ -2,8 +2,8 @@
 
 Enters: NumPy dtypes, Python scalars. Leaves: `numpy.dtype` objects (the only representation of a
 dtype inside gradc), promoted dtypes, C type names. Always holds: every dtype that leaves this
-module is one of `ALL`; promotion follows the Array API (2024.12), Python scalars are weak, and a mix
-that the standard leaves undefined is a `DTypeError` that says what to cast.
+module is one of `ALL`; promotion follows the Array API (2024.12), Python scalars are weak, and a
+mix that the standard leaves undefined is a `DTypeError` that says what to cast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Spec:
         for n in self.shape:
             if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
                 raise fail(
-                    TypeError, "GC001", f"a spec's extents are non-negative integers, got {n!r}"
+                    DTypeError, "GC001", f"a spec's extents are non-negative integers, got {n!r}"
                 )
 
     @property
@@ -107,7 +107,7 @@ def as_dtype(value: object) -> DType:
     """Read anything that names a dtype (`gd.f32`, `"float32"`, `np.float32`, `float`)."""
     if isinstance(value, ScalarType):
         return value.dtype
-    dtype = np.dtype(value)  # type: ignore[call-overload]
+    dtype: DType = np.dtype(value)  # type: ignore[call-overload]
     if dtype not in SHORT:
         known = ", ".join(SHORT.values())
         raise fail(
@@ -118,7 +118,8 @@ def as_dtype(value: object) -> DType:
 
 def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
     """The long form of `f32[...]`: `spec((64, 784), "float32")`."""
-    return Spec(tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),), as_dtype(dtype))
+    extents = tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    return Spec(extents, as_dtype(dtype))
 
 
 def is_float(dtype: DType) -> bool:

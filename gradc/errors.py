@@ -3,23 +3,43 @@
 Enters: what went wrong, where (a `Span` of the user's source), and what to do about it.
 Leaves: exceptions whose text is the rendered diagnostic. Always holds: every exception gradc
 raises on purpose is a `GradcError` that carries its `Diagnostic`; messages are lower case, have no
-final period, and name things in backticks.
+final period, and name things in backticks. How a diagnostic looks is `diagnostics`' matter.
 """
 
 from __future__ import annotations
 
-import linecache
-from collections.abc import Sequence
+import ast
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import CodeType
-from typing import Any, TypeVar
+from types import CodeType, TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from . import diagnostics
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a file, given outright; stands wherever a `Span` does.
+
+    Lines count from 1; columns from 0 and in bytes of UTF-8, as Python counts them.
+    """
+
+    file: str
+    line: int
+    col: int
+    end_line: int
+    end_col: int
 
 
 class Span:
     """A place in the user's source: file, lines and columns, resolved only when asked for.
 
     Recording one costs a tuple (code object, instruction offset); the columns come from
-    `co_positions()` the first time a property is read. Lines count from 1, columns from 0.
+    `co_positions()` the first time a property is read. Lines count from 1; columns from 0 and in
+    bytes of UTF-8, as Python counts them.
     """
 
     __slots__ = ("_positions", "code", "lasti")
@@ -63,12 +83,59 @@ class Span:
     @property
     def text(self) -> str:
         """The source line, without its newline."""
-        return linecache.getline(self.file, self.line).rstrip("\n")
+        return diagnostics.source_line(self.file, self.line)
 
     @property
     def short(self) -> str:
         """`model.py:12`: the file's last name and the line."""
         return f"{self.file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{self.line}"
+
+    @property
+    def place(self) -> Place:
+        return Place(self.file, self.line, self.col, self.end_line, self.end_col)
+
+    def operands(self) -> tuple[Place, ...]:
+        """The operands of the operator, or the arguments of the call, that this span covers.
+
+        Empty when the source is missing or is something else, so that a message can always fall
+        back on the span itself.
+        """
+        first, last = self.line, self.end_line
+        lines = [diagnostics.source_line(self.file, n).encode() for n in range(first, last + 1)]
+        lines[-1] = lines[-1][: self.end_col]
+        lines[0] = lines[0][self.col :]
+        try:
+            # The parentheses let an expression run over several lines.
+            found = ast.parse(b"(" + b"\n".join(lines) + b")", mode="eval").body
+        except (SyntaxError, ValueError):
+            return ()
+        parts = _operands(found)
+        # Columns of the first line were shifted by what was cut off and by the parenthesis.
+        shift = self.col - 1
+        return tuple(
+            Place(
+                self.file,
+                first + part.lineno - 1,
+                part.col_offset + (shift if part.lineno == 1 else 0),
+                first + (part.end_lineno or 1) - 1,
+                (part.end_col_offset or 0) + (shift if part.end_lineno == 1 else 0),
+            )
+            for part in parts
+        )
+
+    def is_running(self) -> bool:
+        """Whether a frame of the current stack is at this very instruction."""
+        frame = sys._getframe(1)
+        while True:
+            if frame.f_code is self.code and frame.f_lasti == self.lasti:
+                return True
+            if frame.f_back is None:
+                return False
+            frame = frame.f_back
+
+    def __reduce__(self) -> tuple[type[Place], tuple[str, int, int, int, int]]:
+        # A code object cannot be pickled: what travels to another process is the place.
+        return Place, (self.file, self.line, self.col, self.end_line, self.end_col)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Span) and (self.code, self.lasti) == (other.code, other.lasti)
@@ -80,17 +147,35 @@ class Span:
         return f"{self.short}:{self.col + 1}"
 
 
+def _operands(expression: ast.expr) -> list[ast.expr]:
+    match expression:
+        case ast.BinOp(left=left, right=right):
+            return [left, right]
+        case ast.Compare(left=left, comparators=[right]):
+            return [left, right]
+        case ast.UnaryOp(operand=operand):
+            return [operand]
+        case ast.Subscript(value=value, slice=index):
+            return [value, index]
+        case ast.Call(args=args, keywords=[]) if not any(isinstance(a, ast.Starred) for a in args):
+            return args
+    return []
+
+
 @dataclass(frozen=True)
 class Label:
     """One place a diagnostic points at, and what stands there."""
 
-    span: Span
+    span: Span | Place
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One message to the user: what, where, why, and what to do."""
+    """One message to the user: what, where, why, and what to do.
+
+    The first label is the primary one. At most three notes and two helps are shown.
+    """
 
     level: str
     code: str
@@ -99,14 +184,23 @@ class Diagnostic:
     notes: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
 
-    def render(self, style: str = "full") -> str:
+    def render(self, style: str = "full", *, colour: bool = False) -> str:
         """The diagnostic as text; `style` is "full", "concise", "json" or "html"."""
-        head = f"{self.level}[{self.code}]: {self.message}"
-        lines = [head]
-        for label in self.labels:
-            lines.append(f" --> {label.span.file}:{label.span.line}:{label.span.col + 1}")
-        lines += [f"  = note: {n}" for n in self.notes] + [f"  = help: {h}" for h in self.helps]
-        return "\n".join(lines)
+        match style:
+            case "full":
+                paint = diagnostics.ansi_paint if colour else diagnostics.plain_paint
+                return diagnostics.full(self, paint)
+            case "concise":
+                return diagnostics.concise(self)
+            case "json":
+                return diagnostics.as_json(self)
+            case "html":
+                return diagnostics.as_html(self)
+        raise ValueError(f'`style` is "full", "concise", "json" or "html", not {style!r}')
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parts as JSON knows them."""
+        return diagnostics.as_dict(self)
 
 
 class GradcError(Exception):
@@ -118,7 +212,12 @@ class GradcError(Exception):
         if isinstance(diagnostic, str):
             diagnostic = Diagnostic("error", "GC000", diagnostic)
         self.diagnostic = diagnostic
-        super().__init__(diagnostic.render("full"))
+        labels = diagnostic.labels
+        running = bool(labels) and isinstance(labels[0].span, Span) and labels[0].span.is_running()
+        super().__init__(diagnostics.exception_text(diagnostic, with_source=not running))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.diagnostic,), self.__dict__
 
 
 class TraceError(GradcError):
@@ -137,6 +236,10 @@ class UnsupportedError(GradcError, NotImplementedError):
     """A NumPy or Python feature that gradc cannot compile."""
 
 
+class ArgumentError(GradcError, ValueError):
+    """An argument of one of gradc's own functions is wrong."""
+
+
 class DataError(GradcError, ValueError):
     """Data handed to a compiled program is wrong: empty, of unequal lengths, out of range."""
 
@@ -153,7 +256,7 @@ class NonFiniteError(GradcError, FloatingPointError):
     """A value that must be finite is NaN or infinite."""
 
 
-E = TypeVar("E", bound=Exception)
+E = TypeVar("E", bound=GradcError)
 
 
 def fail(
@@ -166,16 +269,60 @@ def fail(
     notes: Sequence[str] = (),
     helps: Sequence[str] = (),
 ) -> E:
-    """Make (do not raise) an exception of `kind` that carries a `Diagnostic`.
-
-    `kind` is one of the classes above, or a built-in exception where Python's own meaning is the
-    exact one (`TypeError` for a wrong call).
-    """
+    """Make (do not raise) an exception of `kind` that carries a `Diagnostic`."""
     if span is not None and not labels:
         labels = (Label(span),)
-    diagnostic = Diagnostic("error", code, message, tuple(labels), tuple(notes), tuple(helps))
-    if issubclass(kind, GradcError):
-        return kind(diagnostic)
-    error: Any = kind(diagnostic.render("full"))
-    error.diagnostic = diagnostic
-    return error  # type: ignore[no-any-return]
+    return kind(Diagnostic("error", code, message, tuple(labels), tuple(notes), tuple(helps)))
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
+
+
+def users_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback without the frames of gradc itself: it then ends at the user's own line.
+
+    The environment variable `GRADC_TRACEBACK=full` keeps them.
+    """
+    if os.environ.get("GRADC_TRACEBACK") == "full":
+        return trace
+    kept = []
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            kept.append(trace)
+        trace = trace.tb_next
+    for here, following in zip(kept, [*kept[1:], None], strict=False):
+        here.tb_next = following
+    return kept[0] if kept else None
+
+
+class _UserErrors:
+    """Decorator and context manager for public entry points: see `user_errors`."""
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def entry(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except GradcError as error:
+                # A bare `raise` adds no frame of its own, so this one does not show either.
+                error.__traceback__ = users_traceback(error.__traceback__)
+                raise
+
+        return entry
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GradcError):
+            error.__traceback__ = users_traceback(error.__traceback__)
+
+
+user_errors = _UserErrors()
+"""Cuts gradc's own frames from the traceback of a `GradcError` that leaves a public function.
+
+    @user_errors
+    def trace(fn, *args): ...
+"""
