@@ -50,10 +50,12 @@ class Op:
 
     `reference(*arrays, **attrs)` is the meaning, in NumPy. `vjp(g, y, *args, **attrs)` returns one
     cotangent per argument (None: no gradient flows there by definition), written in traced values.
-    `c` is the C expression of an elementwise op with `{0}`, `{1}`, ... for operands and `{f}` for the
-    float suffix ("f" or ""); for a reduction it folds `{0}` (accumulator) with `{1}`, starting at
-    `start`. `cost` is flops per element as the fusion model counts them; `headers` are the runtime
-    headers the C expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
+    `c` is the C expression of an elementwise op with `{0}`, `{1}`, ... for operands, `{f}` for the
+    float suffix ("f" or "") and `{t}` for the C type of the result; where the result is an integer,
+    `c_int` is used instead if given, and where it is unsigned, `c_uint` before that. For a
+    reduction it folds `{0}` (accumulator) with `{1}`, starting at `start[dtype name]`. `cost` is
+    flops per element as the fusion model counts them; `headers` are the runtime headers the C
+    expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Op:
     vjp: Callable[..., tuple[Any, ...]] | None = None
     c: str | None = None
     c_int: str | None = None
+    c_uint: str | None = None
     start: Mapping[str, str] | None = None
     cost: float = 1.0
     headers: tuple[str, ...] = ()
@@ -91,7 +94,7 @@ def op(
 
 
 def infer(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
-    """Shape and dtype of op `name` on `args`; raises `ShapeError` or `DTypeError` without a span."""
+    """Shape and dtype of op `name` on `args`; raises `ShapeError`, `DTypeError` without a span."""
     row = OPS[name]
     return row.shape(name, args, attrs)
 

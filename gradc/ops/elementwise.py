@@ -1,0 +1,275 @@
+"""The elementwise ops: output element i is computed from the inputs' elements i.
+
+Enters: nothing. Leaves: rows in the op table. Always holds: the C expression means what the NumPy
+reference means, NaN and integer wraparound included; operands in it are plain names, so they may be
+repeated; a derivative that can be had from the output `y` is, so that the input need not be kept.
+
+A row is all there is to an op. Registering it makes a method of every traced value, a function
+`gd.<name>`, and, where the reference is a NumPy ufunc, a traced form of that ufunc.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import F32, F64, I32
+from ..errors import DataError, fail
+from .rules import (
+    ANY,
+    NUMBERS,
+    binary,
+    bools,
+    both,
+    cast_rule,
+    elementwise_rule,
+    floats,
+    integers,
+    no_gradient,
+    unary,
+    where_rule,
+)
+from .table import Kind, Sample, op
+
+MATH = ("gradc_math.h",)
+TRANSCENDENTAL = 12.0  # flops of a polynomial approximation, as the fusion model counts them
+LIBM = 40.0  # a call that does not vectorise
+
+# fmt: off
+# arithmetic on one operand
+
+op("neg", unary(NUMBERS), reference=np.negative, vjp=lambda g, y, a: (-g,),
+   c="-{0}", c_int="0 - {0}", wraps=True, samples=both(floats(-2, 2), integers()))
+op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign(),),
+   c="fabs{f}({0})", c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
+   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
+   c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}",
+   c_int="({0} > 0) ? 1 : ({0} == 0) ? 0 : -1", cost=3,
+   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+op("square", unary(NUMBERS), reference=np.square, vjp=lambda g, y, a: (g * (2 * a),),
+   c="{0} * {0}", wraps=True, samples=both(floats(-2, 2), integers()))
+op("reciprocal", unary(), reference=np.reciprocal, vjp=lambda g, y, a: (-g * y * y,),
+   c="1.0{f} / {0}", cost=4, samples=floats(0.5, 2))
+op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
+   c="sqrt{f}({0})", cost=6, samples=floats(0.5, 4))
+
+# exponentials and logarithms
+
+op("exp", unary(), reference=np.exp, vjp=lambda g, y, a: (g * y,),
+   c="gradc_exp{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+op("expm1", unary(), reference=np.expm1, vjp=lambda g, y, a: (g * (y + 1),),
+   c="expm1{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("log", unary(), reference=np.log, vjp=lambda g, y, a: (g / a,),
+   c="gradc_log{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(0.3, 4))
+op("log1p", unary(), reference=np.log1p, vjp=lambda g, y, a: (g / (1 + a),),
+   c="log1p{f}({0})", cost=LIBM, samples=floats(-0.5, 3))
+
+# circular and hyperbolic functions
+
+op("sin", unary(), reference=np.sin, vjp=lambda g, y, a: (g * a.cos(),),
+   c="gradc_sin{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+op("cos", unary(), reference=np.cos, vjp=lambda g, y, a: (-g * a.sin(),),
+   c="gradc_cos{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+op("tan", unary(), reference=np.tan, vjp=lambda g, y, a: (g * (1 + y * y),),
+   c="tan{f}({0})", cost=LIBM, samples=floats(-1, 1))
+op("asin", unary(), reference=np.arcsin, vjp=lambda g, y, a: (g / (1 - a * a).sqrt(),),
+   c="asin{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
+op("acos", unary(), reference=np.arccos, vjp=lambda g, y, a: (-g / (1 - a * a).sqrt(),),
+   c="acos{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
+op("atan", unary(), reference=np.arctan, vjp=lambda g, y, a: (g / (1 + a * a),),
+   c="atan{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("sinh", unary(), reference=np.sinh, vjp=lambda g, y, a: (g * a.cosh(),),
+   c="sinh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("cosh", unary(), reference=np.cosh, vjp=lambda g, y, a: (g * a.sinh(),),
+   c="cosh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("tanh", unary(), reference=np.tanh, vjp=lambda g, y, a: (g * (1 - y * y),),
+   c="gradc_tanh{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2))
+# fmt: on
+
+
+# activations, written as one op where the derivative follows from the output
+
+
+def _sigmoid(x: Any) -> Any:
+    with np.errstate(over="ignore"):  # exp(-x) = inf is right: the quotient is 0
+        return 1 / (1 + np.exp(-x))
+
+
+def _relu(x: Any) -> Any:
+    return np.maximum(x, 0)
+
+
+def _erf(x: Any) -> Any:
+    exact = np.vectorize(math.erf, otypes=[np.float64])(x)
+    return exact.astype(np.result_type(x))
+
+
+# fmt: off
+op("sigmoid", unary(), reference=_sigmoid, vjp=lambda g, y, a: (g * (y * (1 - y)),),
+   c="gradc_sigmoid{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+op("relu", unary(NUMBERS), reference=_relu, vjp=lambda g, y, a: ((y > 0).where(g, 0),),
+   c="({0} < 0) ? 0.0{f} : {0}", c_int="({0} > 0) ? {0} : 0",
+   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+op("erf", unary(), reference=_erf,
+   vjp=lambda g, y, a: (g * ((-(a * a)).exp() * (2 / math.sqrt(math.pi))),),
+   c="gradc_erf{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2))
+
+# rounding: the derivative is zero wherever it exists
+
+op("floor", unary(), reference=np.floor, vjp=no_gradient,
+   c="floor{f}({0})", samples=floats(0.2, 0.8))
+op("ceil", unary(), reference=np.ceil, vjp=no_gradient,
+   c="ceil{f}({0})", samples=floats(0.2, 0.8))
+op("round", unary(), reference=np.rint, vjp=no_gradient,
+   c="rint{f}({0})", samples=floats(0.6, 0.9), doc="to the nearest integer, halves to the even one")
+op("trunc", unary(), reference=np.trunc, vjp=no_gradient,
+   c="trunc{f}({0})", samples=floats(0.2, 0.8))
+
+# arithmetic on two operands
+
+op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
+   c="{0} + {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
+   c="{0} - {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b, g * a),
+   c="{0} * {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y / b),
+   c="{0} / {1}", cost=4, samples=floats(0.5, 2, 2))
+# The inner `where`s keep 0 * inf out of the gradient at a = 0 and at b = 0.
+op("pow", binary(), reference=np.power,
+   vjp=lambda g, y, a, b: (g * (b * a ** (b == 0).where(1, b - 1)),
+                           g * (y * (a == 0).where(1, a).log())),
+   c="pow{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+op("atan2", binary(), reference=np.arctan2,
+   vjp=lambda g, y, a, b: (g * b / (a * a + b * b), -g * a / (a * a + b * b)),
+   c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+
+
+def _winner(g: Any, wins: Any, ties: Any) -> Any:
+    """The cotangent of one side of `maximum`: all of it, half of it at a tie, or none."""
+    return wins.where(g, ties.where(g * 0.5, 0))
+
+
+op("maximum", binary(NUMBERS), reference=np.maximum,
+   vjp=lambda g, y, a, b: (_winner(g, a > b, a == b), _winner(g, b > a, a == b)),
+   c="({0} > {1} || {0} != {0}) ? {0} : {1}", c_int="({0} > {1}) ? {0} : {1}",
+   samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
+op("minimum", binary(NUMBERS), reference=np.minimum,
+   vjp=lambda g, y, a, b: (_winner(g, a < b, a == b), _winner(g, b < a, a == b)),
+   c="({0} < {1} || {0} != {0}) ? {0} : {1}", c_int="({0} < {1}) ? {0} : {1}",
+   samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
+
+# Division that rounds down. An integer over 0 is 0, as in NumPy; the least integer over -1 wraps.
+op("floor_divide", binary(NUMBERS), reference=np.floor_divide, vjp=no_gradient,
+   c="({1} == 0) ? {0} / {1} : rint{f}(({0} - fmod{f}({0}, {1})) / {1}"
+     " - ((fmod{f}({0}, {1}) != 0 && (fmod{f}({0}, {1}) < 0) != ({1} < 0)) ? 1.0{f} : 0.0{f}))",
+   c_int="({1} == 0) ? 0 : ({1} == -1) ? ({t})(0ull - (unsigned long long){0})"
+         " : {0} / {1} - ({0} % {1} != 0 && ({0} < 0) != ({1} < 0))",
+   c_uint="({1} == 0) ? 0 : {0} / {1}", cost=LIBM,
+   samples=both(floats(2.1, 2.9, 2, special=False), integers(2)))
+op("remainder", binary(NUMBERS), reference=np.remainder,
+   vjp=lambda g, y, a, b: (g, -g * a.floor_divide(b)),
+   c="fmod{f}({0}, {1}) + ((fmod{f}({0}, {1}) != 0 && (fmod{f}({0}, {1}) < 0) != ({1} < 0))"
+     " ? {1} : 0.0{f})",
+   c_int="({1} == 0 || {1} == -1) ? 0"
+         " : {0} % {1} + (({0} % {1} != 0 && ({0} < 0) != ({1} < 0)) ? {1} : 0)",
+   c_uint="({1} == 0) ? 0 : {0} % {1}", cost=LIBM,
+   samples=both(floats(2.1, 2.9, 2, special=False), integers(2)), doc="has the sign of the divisor")
+
+# comparisons and logic: bools come out, so no gradient passes
+
+op("less", binary(ANY, result_bool=True), reference=np.less, c="{0} < {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal, c="{0} <= {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("greater", binary(ANY, result_bool=True), reference=np.greater, c="{0} > {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal, c="{0} >= {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("equal", binary(ANY, result_bool=True), reference=np.equal, c="{0} == {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal, c="{0} != {1}",
+   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", samples=bools(2))
+op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", samples=bools(2))
+op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", samples=bools(2))
+op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", samples=bools(1))
+op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}",
+   samples=floats(-2, 2, order=0))
+op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0",
+   samples=floats(-2, 2, order=0))
+op("isfinite", unary(result_bool=True), reference=np.isfinite, c="isfinite({0}) != 0",
+   samples=floats(-2, 2, order=0))
+
+# bits. A shift by more than the width is 0 (-1 for a negative number shifted right), as in NumPy.
+
+op("bitwise_and", binary("iub"), reference=np.bitwise_and, c="{0} & {1}",
+   samples=both(integers(2), bools(2)))
+op("bitwise_or", binary("iub"), reference=np.bitwise_or, c="{0} | {1}",
+   samples=both(integers(2), bools(2)))
+op("bitwise_xor", binary("iub"), reference=np.bitwise_xor, c="{0} ^ {1}",
+   samples=both(integers(2), bools(2)))
+op("bitwise_invert", unary("iub"), reference=np.invert, c="!{0}", c_int="~{0}",
+   samples=both(integers(), bools(1)))
+op("bitwise_left_shift", binary("iu"), reference=np.left_shift,
+   c="((unsigned long long){1} < 8 * sizeof({t})) ? (unsigned long long){0} << {1} : 0",
+   samples=integers(2))
+op("bitwise_right_shift", binary("iu"), reference=np.right_shift,
+   c="((unsigned long long){1} < 8 * sizeof({t})) ? {0} >> {1} : {0} >> (8 * sizeof({t}) - 1) >> 1",
+   samples=integers(2))
+# fmt: on
+
+
+# selection, conversion and the identities
+
+
+def _where_samples() -> Iterator[Sample]:
+    rng = np.random.default_rng(0)
+    condition = rng.uniform(size=(3, 5)) < 0.5
+    for dtype, order in ((F64, 2), (F32, 0), (I32, 0)):
+        a, b = (rng.uniform(-9, 9, (3, 5)).astype(dtype) for _ in range(2))
+        yield Sample((condition, a, b), {}, order)
+
+
+def _cast_samples() -> Iterator[Sample]:
+    x = np.linspace(-3.7, 3.7, 10)
+    yield Sample((x,), {"dtype": F64}, 2)
+    for source, target in ((F64, F32), (F32, F64), (F32, I32), (I32, F32), (I32, np.dtype("int8"))):
+        yield Sample((x.astype(source),), {"dtype": target}, 0)
+    yield Sample((x > 0,), {"dtype": F32}, 0)
+
+
+def _bounded(x: Any, *, lower: int, upper: int) -> Any:
+    array = np.asarray(x)
+    outside = (array < lower) | (array >= upper)
+    if outside.any():
+        first = tuple(int(i) for i in np.argwhere(outside)[0])
+        raise fail(
+            DataError,
+            "GC401",
+            f"element {list(first)} is {array[first]}, not in the range {lower} to {upper - 1}",
+        )
+    return x
+
+
+def _bounded_samples() -> Iterator[Sample]:
+    yield Sample((np.array([0, 2, 1, 9], np.int32),), {"lower": 0, "upper": 10}, 0)
+
+
+# fmt: off
+op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
+   vjp=lambda g, y, c, a, b: (None, c.where(g, 0), c.where(0, g)),
+   c="{0} ? {1} : {2}", samples=_where_samples)
+op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
+   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples)
+op("stop_gradient", unary(ANY), reference=np.positive, vjp=no_gradient, c="{0}", cost=0,
+   samples=floats(-2, 2, order=0), doc="the same values, seen as constant by differentiation")
+op("identity", unary(ANY), reference=np.copy, vjp=lambda g, y, a: (g,), c="{0}", cost=0,
+   samples=floats(-2, 2), doc="marks the point with respect to which a gradient is taken")
+op("bounded", (Kind.ELEMENTWISE, elementwise_rule("iu", 1)), reference=_bounded, c="{0}", cost=0,
+   samples=_bounded_samples, doc="integers that must satisfy lower <= x < upper")
+# fmt: on
