@@ -1,4 +1,4 @@
-"""The package as a user gets it: what an import loads, which names it has, where the headers are."""
+"""The package as a user gets it: what an import loads, its names, its headers, its command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEAVY = {"networkx", "cffi", "safetensors", "tqdm", "platformdirs", "filelock", 
 
 
 def modules_after(code: str) -> set[str]:
-    """The top-level modules a fresh interpreter has loaded after `code`; stdout is kept out of it."""
+    """The top-level modules that a fresh interpreter has loaded after `code`, its output unseen."""
     script = (
         f"import contextlib, io, json, sys\nwith contextlib.redirect_stdout(io.StringIO()):\n"
         f"    {code}\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
