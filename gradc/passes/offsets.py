@@ -1,0 +1,326 @@
+"""Offsets: where each buffer of the arena lies, known before the program runs.
+
+Enters: buffers, each with a size, an alignment and the steps it is live for. Leaves: an offset for
+each. Always holds: two buffers that are live at one step never share a byte (`check` looks again,
+slowly and obviously); the same buffers give the same offsets, on any machine and however busy; and
+nothing here knows what a graph is.
+
+Picture time from left to right and offsets from bottom to top: a buffer is a rectangle whose left
+and right edges are given and whose height is its size; only its bottom edge is free. The arena's
+least size is then a packing problem (dynamic storage allocation, NP-hard; the search below follows
+M. Moffitt, "MiniMalloc: A Lightweight Memory Allocator for Hardware-Accelerated Machine Learning",
+ASPLOS 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+PLACED = np.iinfo(np.int64).max // 2
+"""The floor of a buffer that is already placed: never the smallest."""
+
+SEARCH_BUFFERS = 400
+"""Beyond this many buffers the search is left out; it would not finish in its budget."""
+
+SEARCH_NODES = 4_000
+"""Partial plans the search may visit in all. A count, not a clock, so that results do not vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """`size` bytes at a multiple of `alignment` (a power of two), live on steps [first, last)."""
+
+    name: str
+    size: int
+    alignment: int
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or self.last < self.first:
+            raise ValueError(f"buffer `{self.name}` has a negative size or lifetime: {self}")
+        if self.alignment < 1 or self.alignment & (self.alignment - 1):
+            raise ValueError(f"the alignment of `{self.name}` is no power of two: {self.alignment}")
+
+
+def round_up(size: int, alignment: int) -> int:
+    """The smallest multiple of `alignment` (a power of two) that is at least `size`."""
+    return (size + alignment - 1) & -alignment
+
+
+def arena_bytes(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:
+    """The bytes the arena needs, a multiple of the least alignment."""
+    tops = (offsets[b.name] + b.size for b in _occupying(buffers))
+    return round_up(max(tops, default=0), _grain(buffers))
+
+
+def lower_bound(buffers: Sequence[Buffer]) -> int:
+    """The most bytes live at any one step: no plan of these lifetimes can be smaller.
+
+    Every offset is a multiple of the least alignment, so sizes count rounded up to it.
+    """
+    grain = _grain(buffers)
+    events = [(b.first, round_up(b.size, grain)) for b in _occupying(buffers)]
+    events += [(b.last, -round_up(b.size, grain)) for b in _occupying(buffers)]
+    live = most = 0
+    for _, change in sorted(events):  # at one step, deaths (negative) come before births
+        live += change
+        most = max(most, live)
+    return most
+
+
+def check(
+    buffers: Sequence[Buffer], offsets: Mapping[str, int], capacity: int | None = None
+) -> None:
+    """Look at every pair of buffers again; raises `AssertionError` that names the offending two.
+
+    Shares no code with the planner: it must not be wrong in the same way.
+    """
+    assert len({b.name for b in buffers}) == len(buffers), "two buffers have one name"
+    assert set(offsets) == {b.name for b in buffers}, "offsets and buffers are not the same set"
+    for b in buffers:
+        offset = offsets[b.name]
+        assert offset >= 0, f"`{b.name}` lies at the negative offset {offset}"
+        assert offset % b.alignment == 0, f"`{b.name}` at {offset} is not {b.alignment}-aligned"
+        if capacity is not None and b.last > b.first:
+            end = offset + b.size
+            assert end <= capacity, f"`{b.name}` ends at {end}, beyond the arena of {capacity}"
+    by_birth = sorted(buffers, key=lambda b: b.first)
+    for i, a in enumerate(by_birth):
+        for b in by_birth[i + 1 :]:
+            if b.first >= a.last:
+                break  # born after `a` died, and so are all that follow
+            if b.first == b.last or a.size == 0 or b.size == 0:
+                continue
+            low, high = sorted((a, b), key=lambda x: offsets[x.name])
+            assert offsets[low.name] + low.size <= offsets[high.name], (
+                f"`{low.name}` and `{high.name}` overlap: "
+                f"{low} at {offsets[low.name]}, {high} at {offsets[high.name]}"
+            )
+
+
+def place(
+    buffers: Sequence[Buffer],
+    *,
+    search_buffers: int = SEARCH_BUFFERS,
+    search_nodes: int = SEARCH_NODES,
+) -> dict[str, int]:
+    """An offset for each buffer, so that the arena is small, usually the least possible.
+
+    First a skyline placement under each of eight priorities, stopping at one that meets the lower
+    bound; if none does and the buffers are few, a depth-first search under a budget of nodes.
+    """
+    if len({b.name for b in buffers}) != len(buffers):
+        raise ValueError("two buffers have one name")
+    offsets = {b.name: 0 for b in buffers}
+    occupying = _occupying(buffers)
+    for group in _apart(occupying):
+        problem = _Problem.of(group, _grain(occupying))
+        found = _skyline(problem)
+        if problem.top(found) > problem.bound and len(group) <= search_buffers:
+            found = _search(problem, found, search_nodes)
+        offsets |= {b.name: int(offset) for b, offset in zip(group, found, strict=True)}
+    return offsets
+
+
+def _occupying(buffers: Iterable[Buffer]) -> list[Buffer]:
+    """The buffers that take any room at all."""
+    return [b for b in buffers if b.size > 0 and b.last > b.first]
+
+
+def _grain(buffers: Iterable[Buffer]) -> int:
+    """The least alignment: every offset is a multiple of it."""
+    return min((b.alignment for b in _occupying(buffers)), default=1)
+
+
+def _apart(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+    """The buffers in groups that share no step: each is a problem of its own."""
+    group: list[Buffer] = []
+    end = 0
+    for b in sorted(buffers, key=lambda b: (b.first, b.last, b.size, b.name)):
+        if group and b.first >= end:
+            yield group
+            group = []
+        group.append(b)
+        end = max(end, b.last)
+    if group:
+        yield group
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """The buffers as columns. A section is a stretch of time in which none is born or dies."""
+
+    size: Ints  # rounded up to the grain
+    alignment: Ints
+    first: Ints  # the buffer spans sections first <= s < last
+    last: Ints
+    width: Ints  # in steps, not sections
+    load: Ints  # per section: bytes live
+    bound: int
+
+    @staticmethod
+    def of(group: Sequence[Buffer], grain: int) -> _Problem:
+        size = np.array([round_up(b.size, grain) for b in group], dtype=np.int64)
+        alignment = np.array([b.alignment for b in group], dtype=np.int64)
+        born = np.array([b.first for b in group], dtype=np.int64)
+        dead = np.array([b.last for b in group], dtype=np.int64)
+        edges = np.unique(np.concatenate((born, dead)))
+        first, last = np.searchsorted(edges, born), np.searchsorted(edges, dead)
+        change = np.zeros(len(edges), dtype=np.int64)
+        np.add.at(change, first, size)
+        np.subtract.at(change, last, size)
+        load = np.cumsum(change)[:-1]
+        return _Problem(size, alignment, first, last, dead - born, load, int(load.max()))
+
+    def top(self, offsets: Ints) -> int:
+        return int((offsets + self.size).max())
+
+
+def _priorities(p: _Problem) -> Iterator[Ints]:
+    """Eight orders of the buffers, the most urgent first.
+
+    `total` is the most bytes live at any step of the buffer's life: how crowded it is around it.
+    """
+    total = np.array([p.load[a:b].max() for a, b in zip(p.first, p.last, strict=True)])
+    area = p.width * p.size
+    births, deaths = np.sort(p.first), np.sort(p.last)
+    conflicts = np.searchsorted(births, p.last) - np.searchsorted(deaths, p.first, side="right")
+    keys: tuple[tuple[Ints, ...], ...] = (
+        (-total, -area),
+        (-total, -p.width),
+        (-p.width, -area),
+        (-p.size,),
+        (-area,),
+        (-total, -p.size),
+        (-conflicts,),
+        (p.first,),
+    )
+    for key in keys:
+        yield np.lexsort(key[::-1])  # lexsort takes the most significant key last; it is stable
+
+
+def _skyline(p: _Problem) -> Ints:
+    """The best of eight placements that always lay the buffer with the lowest possible place."""
+    best: Ints | None = None
+    for rank in _priorities(p):
+        offsets = _lay(p, rank)
+        if best is None or p.top(offsets) < p.top(best):
+            best = offsets
+        if p.top(best) == p.bound:
+            break
+    assert best is not None
+    return best
+
+
+def _lay(p: _Problem, rank: Ints) -> Ints:
+    """Again and again the buffer with the lowest floor (ties by `rank`), raising its neighbours'."""
+    first, last, size, alignment = p.first[rank], p.last[rank], p.size[rank], p.alignment[rank]
+    floor = np.zeros(len(rank), dtype=np.int64)
+    offsets = np.zeros(len(rank), dtype=np.int64)
+    for _ in range(len(rank)):
+        i = int(floor.argmin())  # the first of the lowest, so the one of highest priority
+        offsets[rank[i]] = floor[i]
+        top = floor[i] + size[i]
+        floor[i] = PLACED
+        beside = (first < last[i]) & (last > first[i])
+        raised = (top + alignment - 1) & -alignment
+        np.maximum(floor, raised, out=floor, where=beside)
+    return offsets
+
+
+def _search(p: _Problem, known: Ints, budget: int) -> Ints:
+    """A better plan than `known`, if the budget finds one: at the bound first, then bisecting."""
+    best, low, capacity = known, p.bound, p.bound
+    share = budget // 4
+    while low < p.top(best) and budget > 0:
+        attempt = _Attempt(p, capacity, min(share, budget))
+        offsets = attempt.run()
+        budget -= attempt.visited
+        if offsets is None:
+            low = capacity + 1
+        else:
+            best = offsets
+        capacity = (low + p.top(best)) // 2
+        if capacity >= p.top(best):
+            break
+    return best
+
+
+class _Attempt:
+    """Depth-first search for a plan within `capacity`, over canonical plans only.
+
+    A plan is canonical when its buffers, taken by rising offset (and by rank where offsets are
+    equal), each lie as low as those before allow. Every plan can be pushed down into one, so no
+    other need be tried.
+    """
+
+    def __init__(self, p: _Problem, capacity: int, budget: int) -> None:
+        rank = next(iter(_priorities(p)))
+        self.rank = rank
+        self.size, self.alignment = p.size[rank], p.alignment[rank]
+        self.first, self.last = p.first[rank], p.last[rank]
+        self.capacity = capacity
+        self.budget = budget
+        self.visited = 0
+        self.floor = np.zeros(len(rank), dtype=np.int64)
+        self.ground = np.zeros(
+            len(p.load), dtype=np.int64
+        )  # per section: the top of what is placed
+        self.rest = p.load.copy()  # per section: bytes still to be placed
+        self.offsets = np.zeros(len(rank), dtype=np.int64)
+
+    def run(self) -> Ints | None:
+        by_birth = np.argsort(self.first, kind="stable")
+        if not self._solve(by_birth, 0, -1):
+            return None
+        offsets = np.empty_like(self.offsets)
+        offsets[self.rank] = self.offsets
+        return offsets
+
+    def _solve(self, todo: Ints, offset: int, index: int) -> bool:
+        """Place `todo` (by birth) above the buffer `index` that was laid last, at `offset`."""
+        if len(todo) == 0:
+            return True
+        gaps = np.maximum.accumulate(self.last[todo])[:-1] <= self.first[todo][1:]
+        if gaps.any():  # parts of the rest that share no section are problems of their own
+            parts = np.split(todo, np.flatnonzero(gaps) + 1)
+            return all(self._solve(part, offset, index) for part in parts)
+        floor = self.floor[todo]
+        reach = (floor + self.size[todo]).min()  # above it a whole buffer would fit beneath
+        open_ = todo[(floor < reach) & ((floor > offset) | ((floor == offset) & (todo > index)))]
+        for i in open_[np.lexsort((open_, self.floor[open_]))]:
+            if self.visited >= self.budget:
+                return False
+            self.visited += 1
+            if self._try(int(i), todo):
+                return True
+        return False
+
+    def _try(self, i: int, todo: Ints) -> bool:
+        """Lay buffer `i` on its floor and go on; undo everything if that leads nowhere."""
+        offset = int(self.floor[i])
+        saved = self.floor.copy(), self.ground.copy(), self.rest.copy()
+        span = slice(self.first[i], self.last[i])
+        top = offset + int(self.size[i])
+        self.ground[span] = top
+        self.rest[span] -= self.size[i]
+        left = todo[todo != i]
+        beside = left[(self.first[left] < self.last[i]) & (self.last[left] > self.first[i])]
+        raised = (top + self.alignment[beside] - 1) & -self.alignment[beside]
+        self.floor[beside] = np.maximum(self.floor[beside], raised)
+        fits = bool((self.floor[beside] + self.size[beside] <= self.capacity).all())
+        if fits:
+            need = np.maximum(self.ground, offset) + self.rest
+            fits = bool((need[self.rest > 0] <= self.capacity).all())
+        if fits and self._solve(left, offset, i):
+            self.offsets[i] = offset
+            return True
+        self.floor, self.ground, self.rest = saved
+        return False
