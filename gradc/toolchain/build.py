@@ -24,9 +24,13 @@ from .cache import Cache, default_root, key_of
 from .compilers import Compiler, cpu_identity, find_compiler, flags, identity
 from .diagnosis import LOG, Run, explain
 
-# The cffi wrapper only converts arguments: it is compiled quickly rather than well, and its
-# warnings say nothing about the user's program.
-WRAPPER_FLAGS = ("-O1", "-g0", "-w", "-fPIC", "-DNDEBUG", "-fvisibility=hidden")
+# The cffi wrapper only converts arguments: it is compiled quickly rather than well. Whatever flags
+# the user adds, its warnings are no errors, but those of declarations that differ from the header.
+WRAPPER_FLAGS = (
+    "-O1", "-g0", "-fPIC", "-DNDEBUG", "-fvisibility=hidden", "-Wno-error",
+    "-Werror=implicit-function-declaration", "-Werror=int-conversion",
+    "-Werror=incompatible-pointer-types",
+)  # fmt: skip
 
 # Hidden symbols let two programs of one name live in one process.
 SOURCE_FLAGS = ("-fvisibility=hidden",)
@@ -108,7 +112,7 @@ def build(
     line of the source which node and Python line it came from, for messages. Raises BuildError.
     """
     if not (name.isascii() and name.isidentifier()):
-        raise fail(ValueError, "GC806", f"`{name}` is not a C identifier")
+        raise fail(BuildError, "GC806", f"`{name}` is not a C identifier")
     began = time.perf_counter()
     files = {**runtime_headers, f"{name}.h": header, f"{name}.c": source}
     job = _job(name, cdef, files, find_compiler(compiler), tuple(cflags), target)

@@ -43,11 +43,11 @@ def key_of(parts: Any) -> str:
 
 def is_private(path: Path) -> bool:
     """Whether `path` is a file or directory of this user (or root's) that no one else may write."""
-    if not hasattr(os, "getuid"):
+    if not hasattr(os, "geteuid"):
         return True  # Windows: the user's cache directory is private by its access list
     status = os.lstat(path)
     return (
-        status.st_uid in (os.getuid(), 0)
+        status.st_uid in (os.geteuid(), 0)
         and not stat.S_ISLNK(status.st_mode)
         and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     )
@@ -134,7 +134,7 @@ class Cache:
         if self._root_is_safe():
             return
         status = os.stat(self.root)
-        if status.st_uid != os.getuid():
+        if status.st_uid != os.geteuid():
             raise fail(
                 BuildError,
                 "GC804",
@@ -145,12 +145,12 @@ class Cache:
 
     def _root_is_safe(self) -> bool:
         """Whether nobody else can put an entry of theirs in the place of one of ours."""
-        if not hasattr(os, "getuid"):
+        if not hasattr(os, "geteuid"):
             return True
         status = os.stat(self.root)
         sticky = bool(status.st_mode & stat.S_ISVTX)  # as /tmp: others cannot rename our files
         closed = not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        return status.st_uid in (os.getuid(), 0) and (closed or sticky)
+        return status.st_uid in (os.geteuid(), 0) and (closed or sticky)
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:

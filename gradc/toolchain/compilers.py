@@ -85,9 +85,8 @@ def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
     Contraction to fused multiply-add is allowed; nothing that changes NaN, infinity or order is.
     """
     if target not in TARGETS:
-        raise fail(
-            ValueError, "GC802", f"`target` must be one of {', '.join(TARGETS)}, got `{target}`"
-        )
+        known = ", ".join(f"`{name}`" for name in TARGETS)
+        raise fail(BuildError, "GC802", f"`target` must be one of {known}, got `{target}`")
     chosen = ["-O3"]
     if target == "native":
         # On ARM `-march` is the architecture only; clang takes `native` under `-mcpu` alone.
@@ -255,12 +254,13 @@ def _remembered(question: Sequence[str], ask: Callable[[], dict[str, str]]) -> d
     if key in _answers:
         return _answers[key]
     path = default_root() / "compilers.json"
-    known = _read_answers(path)
-    if key not in known:
-        known[key] = ask()
-        _write_answers(path, dict(list(known.items())[-REMEMBERED_ANSWERS:]))
-    _answers[key] = known[key]
-    return known[key]
+    answer = _read_answers(path).get(key)
+    if answer is None:
+        answer = ask()
+        known = [*_read_answers(path).items(), (key, answer)]
+        _write_answers(path, dict(known[-REMEMBERED_ANSWERS:]))
+    _answers[key] = answer
+    return answer
 
 
 def _read_answers(path: Path) -> dict[str, dict[str, str]]:
