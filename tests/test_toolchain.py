@@ -220,6 +220,18 @@ def test_a_compiler_is_asked_once_until_it_changes(
     assert log.read_text().count("asked") == 2 * asked
 
 
+@pytest.mark.parametrize("content", ["{", "[1]", '{"compiler": 3}', '{"a": {"family": "tcc"}}'])
+def test_damaged_memory_is_asked_again(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = find_compiler()
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("gradc.toolchain.compilers._answers", {})
+    (tmp_path / "compilers.json").write_text(content)
+    assert find_compiler() == expected
+    assert '"version"' in (tmp_path / "compilers.json").read_text()
+
+
 # Flags.
 
 

@@ -27,6 +27,8 @@ from .cache import default_root, is_private
 Family = Literal["gcc", "clang", "zig"]
 VectorISA = Literal["avx512", "avx2", "neon", "sse", "scalar"]
 
+FAMILIES: dict[str, Family] = {"gcc": "gcc", "clang": "clang", "zig": "zig"}
+
 TARGETS = ("native", "portable")
 
 HOW_TO_GET_ONE = (
@@ -221,8 +223,7 @@ def _identify(command: tuple[str, ...]) -> Compiler:
         return {"family": family, "version": version}
 
     answer = _remembered(["compiler", *identity(command)], ask)
-    family: Family = {"zig": "zig", "clang": "clang"}.get(answer["family"], "gcc")  # type: ignore[assignment]
-    return Compiler(command, family, answer["version"])
+    return Compiler(command, FAMILIES[answer["family"]], answer["version"])
 
 
 def _predefined_macros(command: Sequence[str]) -> dict[str, str]:
@@ -272,7 +273,8 @@ def _read_answers(path: Path) -> dict[str, dict[str, str]]:
     except (OSError, ValueError):
         return {}
     usable = isinstance(known, dict) and all(
-        isinstance(answer, dict) and ("isa" in answer or {"family", "version"} <= answer.keys())
+        isinstance(answer, dict)
+        and ("isa" in answer or (answer.get("family") in FAMILIES and "version" in answer))
         for answer in known.values()
     )
     return known if usable else {}
