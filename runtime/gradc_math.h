@@ -35,6 +35,12 @@ static inline float gradc_float_of_bits(uint32_t bits) {
     return x;
 }
 
+static inline double gradc_double_of_bits(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static inline float gradc_absf(float x) {
     return gradc_float_of_bits(gradc_bits_of_float(x) & 0x7fffffffu);
 }
@@ -116,6 +122,148 @@ static inline float gradc_sigmoidf(float x) {
     const float e = gradc_expf(-gradc_absf(x));
     const float quotient = (x < 0.0f ? e : 1.0f) / (1.0f + e);
     return x < 0.0f ? e - e * quotient : quotient;
+}
+
+/* e^x - 1 = 2^n (e^r - 1) + (2^n - 1), reduced as in gradc_expf; halved throughout, so that
+ * 2^128 does not overflow before the sum is known. */
+static inline float gradc_expm1f(float x) {
+    float clamped = x > 89.0f ? 89.0f : x;
+    clamped = clamped < -18.0f ? -18.0f : clamped; /* e^-18 - 1 rounds to -1 */
+    const float shifted = clamped * 1.44269504f + 12582912.0f;
+    const float n = shifted - 12582912.0f;
+    const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
+    float p = 0.00019764336f;
+    p = p * r + 0.0013932365f;
+    p = p * r + 0.008333543f;
+    p = p * r + 0.041666493f;
+    p = p * r + 0.16666666f;
+    p = p * r + 0.5f;
+    p = p * (r * r) + r;
+    const uint32_t field = gradc_bits_of_float(shifted) - 0x4b400000u + 126u;
+    const float half_power = gradc_float_of_bits(field << 23); /* 2^(n - 1) */
+    const float y = 2.0f * (half_power * p + (half_power - 0.5f));
+    return gradc_absf(x) < 2.98023224e-8f ? x : y; /* below 2^-25; keeps -0 and denormals */
+}
+
+/* ln(1 + x). u + lost is 1 + x exactly (Knuth's TwoSum); with u = 2^n m as in gradc_logf,
+ * 1 + x = 2^n (1 + f) where f = (m - 1) + 2^-n lost. For n = 0 this f is x itself. */
+static inline float gradc_log1pf(float x) {
+    const float u = 1.0f + x;
+    const float x_part = u - 1.0f;
+    const float lost = (1.0f - (u - x_part)) + (x - x_part);
+    const uint32_t bits = gradc_bits_of_float(u);
+    const uint32_t field = (bits + 0x00555555u) >> 23;
+    const float m = gradc_float_of_bits(bits - (field << 23) + 0x3f800000u);
+    const float n = (float)(int32_t)field - 127.0f;
+    /* 2^-n; 0 for the largest u, where `lost` does not matter. */
+    const float scale = gradc_float_of_bits((field < 254u ? 254u - field : 0u) << 23);
+    const float p = gradc_log1p_near_zero((m - 1.0f) + scale * lost);
+    float y = n * 0.693359375f + (n * -2.12194440e-4f + p);
+    y = gradc_absf(x) < 2.98023224e-8f ? x : y; /* below 2^-25; keeps -0 and denormals */
+    y = x < INFINITY ? y : x;
+    y = x < -1.0f ? NAN : y;
+    return x == -1.0f ? -INFINITY : y;
+}
+
+/* erf |x| is |x| + |x| P(x^2) below 1, and 1 - e^(-|x| - |x| Q(|x|)) above, where Q approximates
+ * -ln(erfc x)/x - 1 (the form is N. Juffa's); beyond 3.95 it rounds to 1. */
+static inline float gradc_erff(float x) {
+    const float a = gradc_absf(x);
+    const float square = x * x;
+    float p = 7.806903e-05f;
+    p = p * square + -0.0007997853f;
+    p = p * square + 0.005187162f;
+    p = p * square + -0.026853347f;
+    p = p * square + 0.11283579f;
+    p = p * square + -0.37612626f;
+    p = p * square + 0.12837917f;
+    const float small = p * a + a;
+    const float t = a > 3.95f ? 3.95f : a;
+    float q = 1.41316605e-05f;
+    q = q * t + -0.00035231313f;
+    q = q * t + 0.0037645958f;
+    q = q * t + -0.024025403f;
+    q = q * t + 0.10654902f;
+    q = q * t + 0.6349583f;
+    q = q * t + 0.12869716f;
+    const float large = 1.0f - gradc_expf(-(q * t + t));
+    return gradc_copysignf(a < 1.0f ? small : large, x);
+}
+
+/* The word of 2/pi at `index` 0..4 of five consecutive ones, by selects. */
+static inline uint32_t gradc_select_word(uint32_t index, uint32_t w0, uint32_t w1, uint32_t w2,
+                                         uint32_t w3, uint32_t w4) {
+    const uint32_t low = index == 0u ? w0 : w1;
+    const uint32_t high = index == 2u ? w2 : w3;
+    return index > 3u ? w4 : (index > 1u ? high : low);
+}
+
+/* |x| = n pi/2 + r with |r| <= pi/4: returns r, stores n mod 4. For every finite x, however large.
+ *
+ * Payne and Hanek, "Radian Reduction for Trigonometric Functions" (1983). With x = m 2^e and m of
+ * 24 bits, |x| 2/pi mod 4 needs only the 96 bits of 2/pi that begin at weight 2^(1-e): higher ones
+ * contribute multiples of 4, lower ones less than 2^-69, and no float is nearer than 2^-32 to a
+ * multiple of pi/2. The 64-bit product has the quadrant in its top two bits. */
+static inline float gradc_reduce_quarter_turn(float x, uint32_t *quadrant) {
+    const uint32_t bits = gradc_bits_of_float(x) & 0x7fffffffu;
+    const uint32_t m = (bits & 0x007fffffu) | 0x00800000u;
+    const uint32_t position = (bits >> 23) - 126u; /* wraps below 1/2, where it is not used */
+    const uint32_t word = position >> 5;
+    const uint32_t shift = position & 31u;
+    const uint32_t w0 =
+        gradc_select_word(word, 0x00000028u, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u);
+    const uint32_t w1 =
+        gradc_select_word(word, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu);
+    const uint32_t w2 =
+        gradc_select_word(word, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu);
+    const uint32_t w3 =
+        gradc_select_word(word, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu, 0x9458eaf7u);
+    const uint32_t high = (w0 << shift) | ((w1 >> 1) >> (31u - shift));
+    const uint32_t middle = (w1 << shift) | ((w2 >> 1) >> (31u - shift));
+    const uint32_t low = (w2 << shift) | ((w3 >> 1) >> (31u - shift));
+    const uint64_t product =
+        ((uint64_t)(m * high) << 32) + (uint64_t)m * middle + (((uint64_t)m * low) >> 32);
+    const uint64_t n = (product + 0x2000000000000000u) >> 62;
+    const uint64_t rest = product - (n << 62); /* two's complement, in units of 2^-62 turns / 4 */
+    /* Both halves to double by placing them in the mantissa of 2^52; 2^31 makes the upper signed.
+     */
+    const double upper = gradc_double_of_bits(0x4330000000000000u | ((rest >> 32) ^ 0x80000000u));
+    const double lower = gradc_double_of_bits(0x4330000000000000u | (rest & 0xffffffffu));
+    const double turn = (upper - 4503601774854144.0) * 4294967296.0 + (lower - 4503599627370496.0);
+    const int is_reduced = bits < 0x3f490fdbu; /* |x| < pi/4 */
+    *quadrant = is_reduced ? 0u : (uint32_t)n;
+    return is_reduced ? gradc_float_of_bits(bits) : (float)(turn * 3.4061215800865546e-19);
+}
+
+/* sin r for even, cos r for odd quadrants, negated in the upper two: sin(r + quadrant pi/2). */
+static inline float gradc_sin_of_quadrant(float r, uint32_t quadrant) {
+    const float square = r * r;
+    float sine = -0.00019517909f;
+    sine = sine * square + 0.008332187f;
+    sine = sine * square + -0.16666655f;
+    sine = sine * (square * r) + r;
+    float cosine = 2.4432336e-05f;
+    cosine = cosine * square + -0.001388731f;
+    cosine = cosine * square + 0.041666646f;
+    cosine = cosine * (square * square) + (1.0f - 0.5f * square);
+    const float y = (quadrant & 1u) != 0u ? cosine : sine;
+    return gradc_float_of_bits(gradc_bits_of_float(y) ^ ((quadrant & 2u) << 30));
+}
+
+static inline float gradc_sinf(float x) {
+    uint32_t quadrant;
+    const float r = gradc_reduce_quarter_turn(x, &quadrant);
+    const float y = gradc_sin_of_quadrant(r, quadrant);
+    const uint32_t sign = gradc_bits_of_float(x) & 0x80000000u;
+    const float odd = gradc_float_of_bits(gradc_bits_of_float(y) ^ sign);
+    return gradc_absf(x) < INFINITY ? odd : x - x; /* NaN */
+}
+
+static inline float gradc_cosf(float x) {
+    uint32_t quadrant;
+    const float r = gradc_reduce_quarter_turn(x, &quadrant);
+    const float y = gradc_sin_of_quadrant(r, quadrant + 1u);
+    return gradc_absf(x) < INFINITY ? y : x - x; /* NaN */
 }
 
 /* For double: libm, under the names that generated code uses. */
