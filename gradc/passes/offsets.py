@@ -220,7 +220,7 @@ def _skyline(p: _Problem) -> Ints:
 
 
 def _lay(p: _Problem, rank: Ints) -> Ints:
-    """Again and again the buffer with the lowest floor (ties by `rank`), raising its neighbours'."""
+    """Lay the buffer with the lowest floor (ties by `rank`), raise its neighbours, and again."""
     first, last, size, alignment = p.first[rank], p.last[rank], p.size[rank], p.alignment[rank]
     floor = np.zeros(len(rank), dtype=np.int64)
     offsets = np.zeros(len(rank), dtype=np.int64)

@@ -79,17 +79,19 @@ def lifetimes(
 ) -> dict[str, tuple[int, int]]:
     """For each storage the half-open range of steps it is live for: first writer to last user.
 
-    One in `live_in` lives from the start, one in `live_out` to the end. Raises `ValueError` when a
+    One in `live_in` lives from step -1, before the first, and one in `live_out` through step
+    `len(order)`, after the last. Raises `ValueError` when a
     task reads what nothing has written.
     """
-    spans = {name: (0, len(order) if name in live_out else 0) for name in live_in}
+    end = len(order) + 1
+    spans = {name: (-1, end if name in live_out else -1) for name in live_in}
     for step, task in enumerate(order):
         for name in task.reads:
             if name not in spans and name not in task.writes:
                 raise ValueError(f"task {task.id!r} reads `{name}`, which is not written before it")
         for name in task.touches:
             first = spans.get(name, (step, 0))[0]
-            spans[name] = (first, len(order) if name in live_out else step + 1)
+            spans[name] = (first, end if name in live_out else step + 1)
     for name in live_out:
         if name not in spans:
             raise ValueError(f"`{name}` is to be live at the end, but nothing writes it")
@@ -104,8 +106,8 @@ def overlays(
 ) -> dict[str, str]:
     """Output -> input for the permissions this order can use; each storage at most once a role.
 
-    The task must be the input's last user and the output's first writer, without reading it, and
-    the output must fit. The best fit wins, then the permission given first.
+    The task must be the input's last user, not write it, be the output's first writer, not read it,
+    and the output must fit. The best fit wins, then the permission given first.
     """
     step_of = {task.id: step for step, task in enumerate(order)}
     chosen: dict[str, str] = {}
@@ -116,7 +118,7 @@ def overlays(
             and target not in order[step].reads
             and spans[source][1] == step + 1
             and spans[target][0] == step
-            and spans[source][0] < step
+            and source not in order[step].writes
             and sizes[target] <= sizes[source]
             and target not in chosen
             and source not in chosen.values()
@@ -145,8 +147,8 @@ def peak(
     spans = lifetimes(running, live_in, live_out)
     change = [0] * (len(running) + 1)
     for name, (first, last) in spans.items():
-        change[first] += sizes.get(name, 0)
-        change[last] -= sizes.get(name, 0)
+        change[max(0, first)] += sizes.get(name, 0)
+        change[max(0, min(last, len(running)))] -= sizes.get(name, 0)
     shared = [0] * len(running)
     counted = [p for p in in_place if p[1] in sizes and p[2] in sizes]
     for target in overlays(running, spans, sizes, counted):
@@ -228,8 +230,12 @@ class _Problem:
                 self.users[name] = self.users.get(name, 0) | 1 << i
         self.overlaid: list[list[tuple[str, str]]] = [[] for _ in tasks]
         for task_id, source, target in sorted(in_place, key=lambda p: -sizes.get(p[2], 0)):
-            if source in sizes and target in sizes and sizes[target] <= sizes[source]:
-                self.overlaid[number[task_id]].append((source, target))
+            i = number[task_id]
+            reads, writes = tasks[i].reads, tasks[i].writes
+            apart = source in reads and source not in writes and target not in reads
+            counted = source in sizes and target in sizes
+            if apart and counted and sizes[target] <= sizes[source]:
+                self.overlaid[i].append((source, target))
 
     @property
     def start(self) -> int:
@@ -266,8 +272,8 @@ class _Problem:
         freed = sum(self.sizes.get(n, 0) for n in dead)
         shared: dict[str, str] = {}
         for source, target in self.overlaid[i]:
-            fits = source in dead and source not in born and target in born
-            if fits and target not in shared and source not in shared.values():
+            free = target not in shared and source not in shared.values()
+            if free and source in dead and target in born:
                 shared[target] = source
         saved = sum(self.sizes[n] for n in shared)
         return made - saved + task.scratch, made - freed
