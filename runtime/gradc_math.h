@@ -190,12 +190,16 @@ static inline float gradc_erff(float x) {
     return gradc_copysignf(a < 1.0f ? small : large, x);
 }
 
-/* The word of 2/pi at `index` 0..4 of five consecutive ones, by selects. */
-static inline uint32_t gradc_select_word(uint32_t index, uint32_t w0, uint32_t w1, uint32_t w2,
-                                         uint32_t w3, uint32_t w4) {
-    const uint32_t low = index == 0u ? w0 : w1;
-    const uint32_t high = index == 2u ? w2 : w3;
-    return index > 3u ? w4 : (index > 1u ? high : low);
+/* The one of five words that `position`, in bits, points into. As masks, since gcc makes branches
+ * of selects between constants and then does not vectorise. */
+static inline uint32_t gradc_word_at(uint32_t position, uint32_t w0, uint32_t w1, uint32_t w2,
+                                     uint32_t w3, uint32_t w4) {
+    const uint32_t from_1 = 0u - (uint32_t)(position >= 32u);
+    const uint32_t from_2 = 0u - (uint32_t)(position >= 64u);
+    const uint32_t from_3 = 0u - (uint32_t)(position >= 96u);
+    const uint32_t from_4 = 0u - (uint32_t)(position >= 128u);
+    return w0 ^ (from_1 & (w0 ^ w1)) ^ (from_2 & (w1 ^ w2)) ^ (from_3 & (w2 ^ w3)) ^
+           (from_4 & (w3 ^ w4));
 }
 
 /* |x| = n pi/2 + r with |r| <= pi/4: returns r, stores n mod 4. For every finite x, however large.
@@ -208,16 +212,15 @@ static inline float gradc_reduce_quarter_turn(float x, uint32_t *quadrant) {
     const uint32_t bits = gradc_bits_of_float(x) & 0x7fffffffu;
     const uint32_t m = (bits & 0x007fffffu) | 0x00800000u;
     const uint32_t position = (bits >> 23) - 126u; /* wraps below 1/2, where it is not used */
-    const uint32_t word = position >> 5;
     const uint32_t shift = position & 31u;
     const uint32_t w0 =
-        gradc_select_word(word, 0x00000028u, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u);
+        gradc_word_at(position, 0x00000028u, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u);
     const uint32_t w1 =
-        gradc_select_word(word, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu);
+        gradc_word_at(position, 0xbe60db93u, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu);
     const uint32_t w2 =
-        gradc_select_word(word, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu);
+        gradc_word_at(position, 0x91054a7fu, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu);
     const uint32_t w3 =
-        gradc_select_word(word, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu, 0x9458eaf7u);
+        gradc_word_at(position, 0x09d5f47du, 0x4d377036u, 0xd8a5664fu, 0x10e4107fu, 0x9458eaf7u);
     const uint32_t high = (w0 << shift) | ((w1 >> 1) >> (31u - shift));
     const uint32_t middle = (w1 << shift) | ((w2 >> 1) >> (31u - shift));
     const uint32_t low = (w2 << shift) | ((w3 >> 1) >> (31u - shift));
