@@ -10,7 +10,7 @@ computation; a node never changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Node:
     args: tuple[int, ...]
     shape: tuple[int, ...]
     dtype: DType
-    attrs: Mapping[str, Any] = NO_ATTRS
+    attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
     span: Span | None = None
     of: int | None = None
     name: str | None = None
@@ -187,7 +187,15 @@ class Builder:
             return found
         spec = infer(op, [self.nodes[a].spec for a in args], attrs)
         node = Node(
-            self._next, op, args, spec.shape, spec.dtype, MappingProxyType(dict(attrs)), span, of, name
+            self._next,
+            op,
+            args,
+            spec.shape,
+            spec.dtype,
+            MappingProxyType(dict(attrs)),
+            span,
+            of,
+            name,
         )
         self.nodes[node.id] = node
         if not unique:

@@ -3,11 +3,12 @@
 Enters: any nesting of dict, list, tuple, named tuple, dataclass and objects such as `nn.Module`.
 Leaves: a flat list of leaves and a `Tree`, which can build the same nesting around other leaves.
 Always holds: flattening changes nothing; a rebuilt container is a new object of the same class;
-dicts keep their insertion order; what is not a leaf (a string, a function, `None`) is carried along.
+dicts keep their insertion order; what is not a leaf (a string, a function, `None`) is carried
+along.
 
-An object takes part by two methods: `tree_children()` returns its parts by name, `tree_rebuild(parts)`
-returns a new object of its class that holds these parts instead. Inside such an object only arrays
-are leaves: a number there is configuration, as `nn.Linear.in_features` is.
+An object takes part by two methods: `tree_children()` returns its parts by name, and
+`tree_rebuild(parts)` a new object of its class that holds these parts instead. Inside such an
+object only arrays are leaves: a number there is configuration, as `nn.Linear.in_features` is.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Tree:
         return 1 if self.kind == "leaf" else sum(child.count for child in self.children)
 
     def paths(self, prefix: str = "") -> list[str]:
-        """The dotted path of each leaf: `fc1.weight`, `layers.0.bias`; a lone leaf's is `prefix`."""
+        """The dotted path of each leaf: `fc1.weight`; a lone leaf's is `prefix`."""
         if self.kind == "leaf":
             return [prefix]
         dot = "." if prefix else ""

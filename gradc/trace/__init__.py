@@ -1,0 +1,33 @@
+"""Tracing: a function is run once on stand-ins for its arguments, and what it does is a graph.
+
+Enters: a Python function and specs or arrays for its arguments. Leaves: a `Graph`. Always holds:
+inside the graph shapes are equal and dtypes are equal (broadcasts and casts are nodes); whatever
+cannot be traced fails at the user's own line.
+"""
+
+from .context import Trace, current_trace, error, user_span
+from .operands import apply, broadcast_to, is_weak, lift, owner_of, promoted
+from .operators import power
+from .tracing import Traced, spec_of, trace, trace_tree
+from .value import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value
+
+__all__ = [
+    "NUMPY_FUNCTIONS",
+    "NUMPY_UFUNCS",
+    "Trace",
+    "Traced",
+    "Value",
+    "apply",
+    "broadcast_to",
+    "current_trace",
+    "error",
+    "is_weak",
+    "lift",
+    "owner_of",
+    "power",
+    "promoted",
+    "spec_of",
+    "trace",
+    "trace_tree",
+    "user_span",
+]

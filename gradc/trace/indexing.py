@@ -1,0 +1,113 @@
+"""Basic indexing: what `x[1:, None, ::-1, 0]` means in movement ops.
+
+Enters: a value and an index of integers, slices, `None` and `...`. Leaves: a value made by at most
+one `slice`, one `flip` and one `reshape`. Always holds: the result is what NumPy's basic indexing
+gives; any other index is an `UnsupportedError`.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ShapeError, UnsupportedError
+from .context import error
+
+if TYPE_CHECKING:
+    from .value import Value
+
+
+def basic_index(value: Value, key: Any) -> Value:
+    """`value[key]` for a basic index."""
+    start, step, count, flips, shape = [], [], [], [], []
+    axis = 0
+    for item in _expanded(value, key):
+        if item is None:
+            shape.append(1)
+            continue
+        extent = value.shape[axis]
+        if isinstance(item, slice):
+            low, stride, n = _run(item, extent)
+            if stride < 0:
+                low, stride = low + stride * max(n - 1, 0), -stride
+                flips.append(axis)
+            shape.append(n)
+        else:
+            low, stride, n = _position(value, item, axis), 1, 1
+        start.append(low if n else 0)
+        step.append(stride if n > 1 else 1)
+        count.append(n)
+        axis += 1
+    if tuple(count) != value.shape:
+        attrs = {"start": tuple(start), "step": tuple(step), "shape": tuple(count)}
+        value = value.movement("slice", **attrs)
+    if flips:
+        value = value.movement("flip", axes=tuple(flips))
+    return value.movement("reshape", shape=tuple(shape))
+
+
+def _expanded(value: Value, key: Any) -> list[Any]:
+    """The items of the index, one for each axis and each `None`, the ellipsis spelt out."""
+    items = [_item(i) for i in (key if isinstance(key, tuple) else (key,))]
+    used = sum(i is not None and i is not Ellipsis for i in items)
+    if used > value.ndim:
+        raise error(
+            ShapeError,
+            "GC120",
+            f"{used} indices are too many for {value.spec!r} of {value.ndim} axes",
+        )
+    if items.count(Ellipsis) > 1:
+        raise error(ShapeError, "GC120", "an index has at most one `...`")
+    if Ellipsis not in items:
+        items.append(Ellipsis)
+    at = items.index(Ellipsis)
+    return items[:at] + [slice(None)] * (value.ndim - used) + items[at + 1 :]
+
+
+def _item(item: Any) -> Any:
+    if item is None or item is Ellipsis:
+        return item
+    if isinstance(item, slice):
+        return slice(_bound(item.start), _bound(item.stop), _bound(item.step))
+    if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
+        return int(item)
+    raise error(
+        UnsupportedError,
+        "GC121",
+        f"an index of type `{type(item).__name__}` is not supported",
+        notes=("supported are integers, slices, `None` and `...`",),
+        helps=("select by a mask with `gd.where(mask, x, 0)`",),
+    )
+
+
+def _bound(bound: Any) -> int | None:
+    """One end of a slice: a Python or NumPy integer, known while tracing."""
+    if bound is None:
+        return None
+    if hasattr(type(bound), "__array_namespace__") and not isinstance(bound, np.ndarray):
+        raise error(
+            UnsupportedError,
+            "GC121",
+            "the bounds of a slice are Python integers, not traced values",
+            helps=("select by a mask with `gd.where(mask, x, 0)`",),
+        )
+    return operator.index(bound)
+
+
+def _run(item: slice, extent: int) -> tuple[int, int, int]:
+    """First position, stride and number of elements of a slice of `extent`."""
+    if item.step == 0:
+        raise error(ShapeError, "GC120", "the step of a slice cannot be 0")
+    positions = range(*item.indices(extent))
+    return positions.start, positions.step, len(positions)
+
+
+def _position(value: Value, item: int, axis: int) -> int:
+    extent = value.shape[axis]
+    if not -extent <= item < extent:
+        raise error(
+            ShapeError, "GC122", f"index {item} is out of range for axis {axis} of {value.spec!r}"
+        )
+    return item % extent

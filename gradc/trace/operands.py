@@ -1,0 +1,175 @@
+"""Operands: from anything to traced values of one dtype and one shape.
+
+Enters: traced values, NumPy arrays, Python scalars. Leaves: traced values, and elementwise nodes on
+them. Always holds: promotion and broadcasting happen here, by explicit nodes, before an op sees its
+arguments; a mistake is reported with the operands marked in the user's line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType, Spec, as_dtype, default_dtype, promote, weak
+from ..errors import (
+    DTypeError,
+    GradcError,
+    Label,
+    ShapeError,
+    TraceError,
+    UnsupportedError,
+    fail,
+)
+from .context import Trace, error, located, user_span
+from .value import Value
+
+LARGEST_CONSTANT = 1 << 20  # elements
+
+
+def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
+    """`operand` as a value of the trace; a Python scalar takes `dtype` or its default."""
+    if isinstance(operand, Value):
+        if operand.owner is not owner:
+            raise error(
+                TraceError,
+                "GC201",
+                "a traced value of another function is used here",
+                helps=("pass the value as an argument",),
+            )
+        return operand
+    if is_weak(operand):
+        return Value(owner, constant(owner, operand, dtype or default_dtype(operand)))
+    array = _as_array(operand)
+    if isinstance(operand, (list, tuple)) and dtype is not None:
+        array = array.astype(
+            weak(array.reshape(-1)[:1].tolist()[0], dtype) if array.size else dtype
+        )
+    own = as_dtype(array.dtype)
+    if array.size > 1 and _is_uniform(array):
+        scalar = Value(owner, constant(owner, array.reshape(-1)[0], own))
+        return broadcast_to(scalar, array.shape)
+    if array.size > LARGEST_CONSTANT:
+        raise error(
+            TraceError,
+            "GC216",
+            f"an array of {array.size:,} elements is used but is not an argument of the function",
+            notes=(f"an array of at most {LARGEST_CONSTANT:,} elements is written into the code",),
+            helps=("pass it as an argument",),
+        )
+    return Value(owner, constant(owner, array, own))
+
+
+def is_weak(operand: object) -> bool:
+    """Whether it takes the dtype of the other side: Python's scalars and NumPy's like them."""
+    return isinstance(operand, (bool, int, float, np.bool_, np.floating, np.int64))
+
+
+def _as_array(operand: Any) -> np.ndarray[Any, Any]:
+    array = (
+        np.asarray(operand) if isinstance(operand, (np.ndarray, np.generic, list, tuple)) else None
+    )
+    if array is None or array.dtype.kind not in "biuf":
+        name = array.dtype.name if array is not None else type(operand).__name__
+        raise error(UnsupportedError, "GC217", f"a `{name}` cannot be used as an array")
+    return array
+
+
+def _is_uniform(array: np.ndarray[Any, Any]) -> bool:
+    """Whether all elements have the same bits."""
+    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
+    return bool((bits == bits[0]).all())
+
+
+def constant(owner: Trace, value: Any, dtype: DType) -> int:
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(value, dtype=dtype, order="C")
+    except OverflowError:
+        raise error(
+            DTypeError, "GC118", f"the integer {value} does not fit `{dtype.name}`"
+        ) from None
+    return owner.add("const", (), {"value": array})
+
+
+def promoted(owner: Trace, operands: Sequence[Any]) -> list[Value]:
+    """The operands as values of one dtype, that of the arrays by the Array API's rules."""
+    arrays = [v if is_weak(v) or isinstance(v, (list, tuple)) else lift(owner, v) for v in operands]
+    strong = [v.dtype for v in arrays if isinstance(v, Value)]
+    if strong:
+        common = reduce(promote, strong)
+    else:
+        kinds = [default_dtype(v) for v in arrays]
+        common = max(kinds, key=lambda d: "bif".index(d.kind))
+    values = []
+    for v in arrays:
+        if isinstance(v, Value):
+            values.append(v if v.dtype == common else v.astype(common))
+        else:
+            own = weak(_plain(v), common) if is_weak(v) else common
+            values.append(lift(owner, v, own))
+    return values
+
+
+def _plain(scalar: Any) -> Any:
+    """A NumPy scalar as the Python scalar it stands for."""
+    return scalar.item() if isinstance(scalar, np.generic) else scalar
+
+
+def broadcast_to(value: Value, shape: tuple[int, ...]) -> Value:
+    """`value` repeated to `shape` by NumPy's rule, as a `reshape` and a `broadcast`."""
+    if value.shape == shape:
+        return value
+    offset = len(shape) - value.ndim
+    pairs = list(zip(value.shape, shape[offset:] if offset >= 0 else (), strict=False))
+    if offset < 0 or any(n not in (m, 1) for n, m in pairs):
+        raise error(ShapeError, "GC104", f"{value.spec!r} does not broadcast to {list(shape)}")
+    kept = [i for i, (n, m) in enumerate(pairs) if n == m]
+    if value.size == Spec(shape, value.dtype).size and value.size:
+        return value.movement("reshape", shape=shape)
+    source = value.movement("reshape", shape=tuple(value.shape[i] for i in kept))
+    return source.movement("broadcast", shape=shape, axes=tuple(i + offset for i in kept))
+
+
+def owner_of(operands: Sequence[Any]) -> Trace:
+    return next(v.owner for v in operands if isinstance(v, Value))
+
+
+def apply(name: str, *operands: Any, **attrs: Any) -> Value:
+    """The elementwise op `name` on operands of which at least one is a traced value."""
+    owner = owner_of(operands)
+    values: list[Value] = []
+    try:
+        if name == "where":  # the condition keeps its own dtype
+            values = [lift(owner, operands[0]), *promoted(owner, operands[1:])]
+        else:
+            values = promoted(owner, operands)
+        shape = values[0].shape
+        if any(v.shape != shape for v in values):
+            shape = np.broadcast_shapes(*(v.shape for v in values))
+            values = [broadcast_to(v, shape) for v in values]
+    except GradcError as found:
+        raise located(found, user_span(), _operand_labels(operands)) from None
+    except ValueError:
+        shapes = " and ".join(repr(v.spec) for v in values)
+        raise fail(
+            ShapeError,
+            "GC101",
+            f"`{name}` needs shapes that broadcast, got {shapes}",
+            span=user_span(),
+            labels=_operand_labels(values),
+            helps=("extents must be equal or 1, counted from the last axis",),
+        ) from None
+    return Value(owner, owner.add(name, [v.node_id for v in values], attrs))
+
+
+def _operand_labels(operands: Sequence[Any]) -> list[Label]:
+    """A label under each operand in the source, where the source shows as many operands."""
+    span = user_span()
+    places = span.operands() if span else ()
+    if len(places) != len(operands):
+        return []
+    texts = [repr(v.spec) if isinstance(v, Value) else "" for v in operands]
+    return [Label(place, text) for place, text in zip(places, texts, strict=True)]

@@ -1,0 +1,142 @@
+"""`trace`: run a function once on traced values and keep the graph of what it did.
+
+Enters: a function and its arguments, nestings of specs, arrays or numbers. Leaves: a `Graph`, or a
+`Traced`, which also knows how the nestings of arguments and results are built. Always holds: inputs
+are in the order of the leaves and are named by their path (`model.fc1.weight`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import Spec, as_dtype, default_dtype
+from ..errors import GradcError, user_errors
+from ..graph import Graph, verify
+from ..tree import Tree, flatten
+from .context import Trace, located_by_traceback
+from .naming import name_by_assignment
+from .operands import lift
+from .value import Value
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph, and the nestings around it.
+
+    `in_tree` is the structure of the tuple of arguments, `paths` the dotted path of each of its
+    leaves and `leaf_inputs` the position of the graph input that each leaf is (tied leaves share
+    one). `out_tree` is the structure of the result; its leaves are the graph's outputs.
+    """
+
+    graph: Graph
+    in_tree: Tree
+    out_tree: Tree
+    paths: tuple[str, ...]
+    leaf_inputs: tuple[int, ...]
+
+    def arrays(self, leaves: Sequence[Any]) -> list[Any]:
+        """One array for each graph input, picked from one for each leaf, in the input's dtype."""
+        first = dict(zip(self.leaf_inputs, leaves, strict=True))
+        dtypes = [self.graph[i].dtype for i in self.graph.inputs]
+        return [np.asarray(first[i], dtype) for i, dtype in enumerate(dtypes)]
+
+
+@user_errors
+def trace(fn: Callable[..., Any], *args: Any) -> Graph:
+    """The graph of `fn(*args)`. Arguments are specs or arrays, in any nesting of containers."""
+    return trace_tree(fn, *args).graph
+
+
+def trace_tree(
+    fn: Callable[..., Any],
+    *args: Any,
+    names: Sequence[str] | None = None,
+    tied: bool = True,
+) -> Traced:
+    """The graph of `fn(*args)` with the nestings of arguments and results.
+
+    `names` are the names of the arguments, by default those of `fn`'s signature. `tied`: one array
+    that is reached twice within one argument is one input.
+    """
+    names = list(names or argument_names(fn, len(args)))
+    leaves, in_tree = flatten(args)
+    paths = _paths(in_tree, names)
+    owner = Trace()
+    values, positions = _inputs(owner, in_tree, leaves, paths, tied=tied)
+    try:
+        with owner.running():
+            result = fn(*in_tree.unflatten(values))
+            outputs, out_tree = flatten(result)
+            ids = [lift(owner, v).node_id for v in outputs]
+    except GradcError as found:
+        better = located_by_traceback(found, found.__traceback__)
+        if better is found:
+            raise
+        raise better.with_traceback(found.__traceback__) from None
+    live = set(owner.builder.finish(ids).nodes)
+    name_by_assignment(owner.builder, live)
+    _name_gradients(owner)
+    graph = owner.builder.finish(ids)
+    verify(graph)
+    return Traced(graph, in_tree, out_tree, tuple(paths), tuple(positions))
+
+
+def argument_names(fn: Callable[..., Any], count: int) -> list[str]:
+    """The names of the first `count` positional parameters; `args_0`, ... for a `*args`."""
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        return [f"arg{i}" for i in range(count)]
+    names: list[str] = []
+    for p in parameters:
+        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            names.append(p.name)
+        elif p.kind is p.VAR_POSITIONAL:
+            names += [f"{p.name}{i}" for i in range(count - len(names))]
+    return names[:count] + [f"arg{i}" for i in range(len(names), count)]
+
+
+def _paths(in_tree: Tree, names: Sequence[str]) -> list[str]:
+    pairs = zip(names, in_tree.children, strict=True)
+    return [path for name, child in pairs for path in child.paths(name)]
+
+
+def _inputs(
+    owner: Trace, in_tree: Tree, leaves: list[Any], paths: list[str], *, tied: bool
+) -> tuple[list[Value], list[int]]:
+    """A value for each leaf, and the position of its graph input."""
+    argument_of = [k for k, child in enumerate(in_tree.children) for _ in range(child.count)]
+    known: dict[tuple[int, int], int] = {}
+    values, positions = [], []
+    for leaf, path, argument in zip(leaves, paths, argument_of, strict=True):
+        key = (argument, id(leaf))
+        may_tie = tied and isinstance(leaf, np.ndarray)
+        if not (may_tie and key in known):
+            known[key] = len(owner.builder.inputs)
+            owner.builder.input(spec_of(leaf), path)
+        positions.append(known[key])
+        values.append(Value(owner, owner.builder.inputs[known[key]], argument=path))
+    return values, positions
+
+
+def spec_of(leaf: Any) -> Spec:
+    """The shape and dtype of a spec, an array, or a number."""
+    if isinstance(leaf, Spec):
+        return leaf
+    if isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic):
+        return Spec((), default_dtype(leaf))
+    array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else np.asarray(leaf)
+    return Spec(tuple(array.shape), as_dtype(array.dtype))
+
+
+def _name_gradients(owner: Trace) -> None:
+    """The gradient of `h` is called `d_h`."""
+    nodes = owner.builder.nodes
+    for forward, cotangent in owner.cotangents.items():
+        if nodes[forward].name and nodes[cotangent].op not in ("input", "const"):
+            owner.builder.rename(cotangent, f"d_{nodes[forward].name}")
