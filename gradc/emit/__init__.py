@@ -1,0 +1,1 @@
+"""Emission: loop nests and plans printed as C."""

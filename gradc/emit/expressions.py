@@ -1,0 +1,142 @@
+"""Indices, literals and elementwise ops as C expressions.
+
+Enters: parts of the loop-nest IR. Leaves: C text. Always holds: literals round-trip exactly; integer
+arithmetic has no undefined behaviour (signed overflow is computed unsigned); every conversion is
+written out, so that `-Wconversion` has nothing to say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from ..dtypes import DType, c_name
+from ..lower.nest import (
+    Apply,
+    Expr,
+    FromIndex,
+    Index,
+    Literal,
+    Load,
+    Quot,
+    Ref,
+    Var,
+)
+from ..ops.table import OPS, Op
+
+
+def literal(value: float | int | bool, dtype: DType) -> str:
+    """The shortest C literal that reads back as exactly `value` in `dtype`."""
+    if dtype.kind == "b":
+        return "1" if value else "0"
+    if dtype.kind == "f":
+        suffix = "f" if dtype.itemsize == 4 else ""
+        if math.isnan(value):
+            return "NAN" if suffix else "(double)NAN"
+        if math.isinf(value):
+            word = "INFINITY" if suffix else "(double)INFINITY"
+            return word if value > 0 else f"-{word}"
+        text = str(dtype.type(value))
+        if "e" in text:
+            return text.replace("e+", "e") + suffix
+        return (text if "." in text else f"{text}.0") + suffix
+    value = int(value)
+    if dtype.itemsize == 8:
+        if value == np.iinfo(np.int64).min:
+            return "INT64_MIN"
+        return f"UINT64_C({value})" if dtype.kind == "u" else f"INT64_C({value})"
+    if dtype.kind == "i" and dtype.itemsize == 4 and value == np.iinfo(np.int32).min:
+        return "INT32_MIN"
+    return f"{value}u" if dtype.kind == "u" and dtype.itemsize == 4 else str(value)
+
+
+def index_text(index: Index) -> str:
+    """An index as a `size_t` expression; positive terms first, so that nothing wraps on the way."""
+    positive: list[str] = []
+    negative: list[str] = []
+    for atom, k in index.terms:
+        if isinstance(atom, Var):
+            text = atom.name
+        else:
+            inner = index_text(atom.index)
+            inner = inner if re.fullmatch(r"\w+", inner) else f"({inner})"
+            sign = "/" if isinstance(atom, Quot) else "%"
+            text = f"{inner} {sign} {atom.by}"
+            if abs(k) != 1:
+                text = f"({text})"
+        (positive if k > 0 else negative).append(text if abs(k) == 1 else f"{text} * {abs(k)}")
+    if index.const > 0 or not positive:
+        positive.append(str(max(index.const, 0)))
+    if index.const < 0:
+        negative.append(str(-index.const))
+    return " - ".join([" + ".join(positive), *negative])
+
+
+def element(buffer: str, index: Index, size: int) -> str:
+    """`buffer[index]`; the only element of a buffer of one is `*buffer`."""
+    return f"*{buffer}" if size == 1 else f"{buffer}[{index_text(index)}]"
+
+
+def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) -> str:
+    """An elementwise op on simple operands of dtype `operand`, as an expression of dtype `result`."""
+    row = OPS[op]
+    template = row.c
+    if operand.kind in "iu" and row.c_int:
+        template = row.c_uint if operand.kind == "u" and row.c_uint else row.c_int
+    assert template is not None, f"op `{op}` has no C expression"
+    if row.wraps and operand.kind in "iu":
+        unsigned = "uint64_t" if operand.itemsize == 8 else "uint32_t"
+        args = tuple(f"({unsigned}){a}" for a in args)
+    suffix = "f" if operand.itemsize == 4 and operand.kind == "f" else ""
+    text = template
+    for key, value in (("{f}", suffix), ("{t}", c_name(result))):
+        text = text.replace(key, value)
+    for position, arg in enumerate(args):
+        text = text.replace(f"{{{position}}}", arg)
+    if result.kind != "f" and not _is_exact(row, text, result):
+        return f"({c_name(result)})({text})"
+    return text
+
+
+def _is_exact(row: Op, text: str, result: DType) -> bool:
+    """Whether the expression already has its C type, so that no cast is needed."""
+    return row.name == "cast" or bool(re.fullmatch(r"\w+", text))
+
+
+def operand_dtype(expr: Apply) -> DType:
+    """The dtype an op works in: that of its numbers, which a condition in front is not."""
+    args = expr.args[1:] if expr.op == "where" else expr.args
+    return args[0].dtype if args else expr.dtype
+
+
+def expression(expr: Expr, sizes: dict[str, int], scalars: frozenset[str]) -> str:
+    """Any expression of the IR."""
+    match expr:
+        case Ref():
+            return expr.name
+        case Literal():
+            return literal(expr.value, expr.dtype)
+        case Load():
+            if expr.buffer in scalars:
+                return expr.buffer
+            return element(expr.buffer, expr.index, sizes[expr.buffer])
+        case FromIndex():
+            return f"({c_name(expr.dtype)})({index_text(expr.index)})"
+        case Apply():
+            return _apply(expr)
+
+
+def _apply(expr: Apply) -> str:
+    args = tuple(
+        a.name if isinstance(a, Ref) else literal(a.value, a.dtype) for a in expr.args
+    )
+    args = tuple(f"({a})" if a.startswith("-") else a for a in args)
+    if expr.op == "cast":
+        source = expr.args[0].dtype
+        if source == expr.dtype:
+            return args[0]
+        if expr.dtype.kind == "b":
+            return f"(uint8_t)({args[0]} != 0)"
+    return apply_text(expr.op, args, operand_dtype(expr), expr.dtype)

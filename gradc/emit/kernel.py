@@ -1,0 +1,207 @@
+"""Kernels as C functions.
+
+Enters: a `Kernel` of the loop-nest IR. Leaves: its lines in a writer. Always holds: one statement of the IR
+is one line (a tile is its loops); a kernel touches only its parameters and its own locals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..dtypes import DType, c_name
+from ..lower.nest import (
+    Accumulate,
+    Apply,
+    Array,
+    Assign,
+    Declare,
+    For,
+    If,
+    Kernel,
+    Let,
+    Literal,
+    Param,
+    Ref,
+    Select,
+    Stmt,
+    Store,
+    Tile,
+)
+from ..ops.table import OPS
+from .expressions import apply_text, element, expression, index_text, literal, operand_dtype
+from .writer import Writer
+
+
+@dataclass
+class Needs:
+    """What the printed code asks of its surroundings."""
+
+    headers: set[str] = field(default_factory=set)
+    vectors: set[tuple[DType, int]] = field(default_factory=set)
+
+
+def vector_type(dtype: DType, lanes: int) -> str:
+    """The C type of a vector; of one lane, the scalar type."""
+    return c_name(dtype) if lanes == 1 else f"gradc_f{dtype.itemsize * 8}x{lanes}"
+
+
+def param_text(p: Param) -> str:
+    if p.scalar:
+        return f"const {c_name(p.dtype)} {p.name}"
+    const = "" if p.written else "const "
+    return f"{const}{c_name(p.dtype)} *restrict {p.name}"
+
+
+class KernelPrinter:
+    """Prints the body of one kernel."""
+
+    def __init__(self, kernel: Kernel, writer: Writer, needs: Needs) -> None:
+        self.kernel = kernel
+        self.w = writer
+        self.needs = needs
+        params = (*kernel.params, *kernel.scratch)
+        self.sizes = {p.name: p.size for p in params}
+        self.scalars = frozenset(p.name for p in params if p.scalar)
+
+    def function(self, name: str) -> None:
+        """The whole function under the given name."""
+        k, w = self.kernel, self.w
+        for text in (k.title, *k.notes):
+            w.comment(text, k.nodes)
+        params = [param_text(p) for p in (*k.params, *k.scratch)]
+        w.call(f"static void {name}", params, "", k.nodes)
+        with w.block("", k.nodes):
+            self.statements(k.body)
+
+    def statements(self, body: tuple[Stmt, ...]) -> None:
+        for s in body:
+            self.statement(s)
+
+    def statement(self, s: Stmt) -> None:
+        w = self.w
+        match s:
+            case Let():
+                self._note(s.expr)
+                w.line(f"const {c_name(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes)
+            case Declare():
+                w.line(f"{c_name(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
+            case Array():
+                self._array(s)
+            case Assign():
+                w.line(f"{s.name} = {self._expr(s.expr)};", s.nodes)
+            case Store():
+                target = element(s.buffer, s.index, self.sizes[s.buffer])
+                w.line(f"{target} = {self._expr(s.expr)};", s.nodes)
+            case Accumulate():
+                self._accumulate(s)
+            case Select():
+                self._select(s)
+            case If():
+                tests = [t for i, low, high in s.tests for t in self._test(i, low, high)]
+                with w.block(f"if ({' && '.join(tests)})" if tests else ""):
+                    self.statements(s.body)
+            case For():
+                with w.loop(s.var.name, s.var.extent):
+                    self.statements(s.body)
+            case Tile():
+                self._tile(s)
+
+    def _expr(self, expr: object) -> str:
+        return expression(expr, self.sizes, self.scalars)  # type: ignore[arg-type]
+
+    def _note(self, expr: object) -> None:
+        if isinstance(expr, Apply):
+            self._need(expr.op, operand_dtype(expr))
+
+    def _need(self, op: str, operand: DType) -> None:
+        row = OPS[op]
+        self.needs.headers.update(row.headers)
+        if operand.kind == "f" and row.c and ("{f}(" in row.c or "isnan" in row.c or "isfinite" in row.c or "isinf" in row.c):
+            self.needs.headers.add("math.h")
+
+    def _test(self, index: object, low: int, high: int) -> list[str]:
+        text = index_text(index)  # type: ignore[arg-type]
+        bounds = index.bounds  # type: ignore[attr-defined]
+        if high == low + 1:
+            return [f"{text} == {low}"]
+        tests = [f"{text} >= {low}"] if low > max(bounds[0], 0) else []
+        return tests + ([f"{text} < {high}"] if high <= bounds[1] else [])
+
+    def _array(self, s: Array) -> None:
+        self.sizes[s.name] = max(s.size, 2)
+        self.w.line(f"{c_name(s.dtype)} {s.name}[{s.size}];")
+        if isinstance(s.start, Literal):
+            with self.w.loop("k", s.size):
+                self.w.line(f"{s.name}[k] = {literal(s.start.value, s.start.dtype)};")
+
+    def _accumulate(self, s: Accumulate) -> None:
+        target = s.target if s.index is None else element(s.target, s.index, 2)
+        value = self._expr(s.expr)
+        self._need(s.op, s.dtype)
+        if s.dtype.kind == "f" and s.op in ("sum", "prod"):
+            sign = "+" if s.op == "sum" else "*"
+            self.w.line(f"{target} {sign}= {value};", s.nodes)
+            return
+        text = apply_text(s.op, (target, value), s.dtype, s.dtype)
+        self.w.line(f"{target} = {text};", s.nodes)
+
+    def _select(self, s: Select) -> None:
+        """Take a better value, or the first NaN, and never leave a NaN again."""
+        value, sign = self._expr(s.expr), ">" if s.op == "argmax" else "<"
+        test = f"{value} {sign} {s.value}"
+        if s.dtype.kind == "f":
+            test = f"{test} || ({value} != {value} && {s.value} == {s.value})"
+        with self.w.block(f"if ({test})", s.nodes):
+            self.w.line(f"{s.value} = {value};", s.nodes)
+            self.w.line(f"{s.position} = (int32_t)({index_text(s.index)});", s.nodes)
+
+    def _tile(self, t: Tile) -> None:
+        """The register tile: its sums, the loop over the contracted axes, the epilogue."""
+        w, vector = self.w, vector_type(t.dtype, t.lanes)
+        if t.lanes > 1:
+            self.needs.vectors.add((t.dtype, t.lanes))
+        with w.block(""):
+            width = t.vectors * t.lanes
+            w.line(f"{vector} acc[{t.rows}][{t.vectors}] = {{0}};", t.nodes)
+            self._depth(t, 0, vector)
+            with w.loop(t.row.name, t.rows):
+                w.line(f"{c_name(t.dtype)} row[{width}];", t.nodes)
+                w.line(f"memcpy(row, acc[{t.row.name}], sizeof row);", t.nodes)
+                for s in t.epilogue:
+                    if isinstance(s, For) and s.var == t.column:
+                        with w.loop(s.var.name, s.var.extent):
+                            value = f"row[{s.var.name}]"
+                            w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
+                            self.statements(s.body)
+                    else:
+                        self.statement(s)
+
+    def _depth(self, t: Tile, axis: int, vector: str) -> None:
+        w = self.w
+        if axis < len(t.depth):
+            v = t.depth[axis]
+            if v.extent == 1:
+                self._depth(t, axis + 1, vector)
+                return
+            with w.loop(v.name, v.extent, t.nodes):
+                self._depth(t, axis + 1, vector)
+            return
+        start = _without(t.b.index, t.column)
+        w.line(f"{vector} b[{t.vectors}];", t.nodes)
+        w.line(f"memcpy(b, &{t.b.buffer}[{start}], sizeof b);", t.nodes)
+        with w.loop(t.row.name, t.rows):
+            a = self._expr(t.a)
+            w.line(f"const {c_name(t.dtype)} a = {a};", t.nodes)
+            with w.loop("v", t.vectors):
+                w.line(f"acc[{t.row.name}][v] += a * b[v];", t.nodes)
+
+
+def _without(index: object, var: object) -> str:
+    """The index at the first column."""
+    from ..lower.nest import Index, substitute
+
+    return index_text(substitute(index, var, Index()))  # type: ignore[arg-type]
+
+
+def uses(ref: Ref) -> str:
+    return ref.name

@@ -1,0 +1,76 @@
+"""The structured writer: nobody else types indentation, braces or loop headers.
+
+Enters: lines, blocks, comments, each with the graph nodes it comes from. Leaves: text, and for every
+line of it those node ids. Always holds: braces balance; no line has trailing space.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+WIDTH = 100
+
+
+class Writer:
+    """Collects lines of C."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.nodes: list[tuple[int, ...]] = []
+        self._depth = 0
+
+    def line(self, text: str = "", nodes: Iterable[int] = ()) -> None:
+        """One line at the present indentation; an empty text is an empty line."""
+        self.lines.append(("    " * self._depth + text).rstrip())
+        self.nodes.append(tuple(nodes))
+
+    @contextmanager
+    def block(self, head: str, nodes: Iterable[int] = (), end: str = "}") -> Iterator[None]:
+        """`head {`, the lines written inside, and the closing brace."""
+        self.line(f"{head} {{".strip(), nodes)
+        self._depth += 1
+        yield
+        self._depth -= 1
+        self.line(end)
+
+    @contextmanager
+    def loop(self, name: str, extent: int, nodes: Iterable[int] = ()) -> Iterator[None]:
+        """A loop over 0 <= name < extent."""
+        with self.block(f"for (size_t {name} = 0; {name} < {extent}; ++{name})", nodes):
+            yield
+
+    def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
+        """A comment, folded to the line width; `*/` in the text is made harmless."""
+        text = text.replace("*/", "* /")
+        room = WIDTH - 4 * self._depth - 6
+        parts = [p for line in text.split("\n") for p in (textwrap.wrap(line, room) or [""])]
+        if len(parts) == 1:
+            self.line(f"/* {parts[0]} */", nodes)
+            return
+        for k, part in enumerate(parts):
+            end = " */" if k == len(parts) - 1 else ""
+            self.line(f"{'/*' if k == 0 else ' *'} {part}{end}".rstrip(), nodes)
+
+    def call(self, head: str, args: Iterable[str], end: str, nodes: Iterable[int] = ()) -> None:
+        """`head(arg, arg, ...)end` on one line, or folded with the arguments indented."""
+        args = list(args)
+        text = f"{head}({', '.join(args)}){end}"
+        if 4 * self._depth + len(text) <= WIDTH:
+            self.line(text, nodes)
+            return
+        self.line(f"{head}(", nodes)
+        room = WIDTH - 4 * self._depth - 4
+        for k, row in enumerate(rows := textwrap.wrap(", ".join(args), room, break_long_words=False)):
+            last = k == len(rows) - 1
+            self.line(f"    {row}{')' + end if last else ''}", nodes)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines) + "\n"
+
+    def extend(self, other: Writer) -> None:
+        """Append what another writer holds."""
+        self.lines += other.lines
+        self.nodes += other.nodes

@@ -1,0 +1,1 @@
+"""Lowering: from fused groups of graph nodes to loop nests."""

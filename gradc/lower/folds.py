@@ -1,0 +1,108 @@
+"""Reductions as accumulators: where they start, how they take an element, how they end.
+
+Enters: a reduction node. Leaves: the statements around and inside the loop that folds. Always holds: the
+order of a reduction is the loop's own, or, for long rows, `LANES` partial sums joined in ascending order;
+neither depends on the target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..dtypes import DType
+from ..graph import Node
+from ..passes.domain import SELECTING
+from .nest import (
+    Accumulate,
+    Array,
+    Declare,
+    For,
+    Index,
+    Let,
+    Literal,
+    Load,
+    Ref,
+    Select,
+    Stmt,
+    Var,
+    at,
+)
+from .pointwise import Body, Names, Simple, identifier
+
+
+def start_value(op: str, dtype: DType) -> Literal:
+    """What a reduction holds before its first element."""
+    if op in ("sum", "any"):
+        return Literal(False if dtype.kind == "b" else 0, dtype)
+    if op in ("prod", "all"):
+        return Literal(True if dtype.kind == "b" else 1, dtype)
+    lowest = op == "max"
+    if dtype.kind == "f":
+        return Literal(-np.inf if lowest else np.inf, dtype)
+    if dtype.kind == "b":
+        return Literal(not lowest, dtype)
+    info = np.iinfo(dtype)
+    return Literal(int(info.min if lowest else info.max), dtype)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One reduction while its loop runs: `name` is its accumulator, an array of them if `width`."""
+
+    op: str
+    dtype: DType
+    nodes: tuple[int, ...]
+    name: str
+    width: int = 0
+
+    @property
+    def best(self) -> str:
+        """The accumulator of the value an argmax compares with."""
+        return f"{self.name}_value"
+
+    def take(self, value: Simple, lane: Index | None, position: Index, body: Body) -> None:
+        """One element of the loop."""
+        if self.op in SELECTING:
+            step: Stmt = Select(
+                self.best, self.name, self.op, value, position, value.dtype, self.nodes
+            )
+        else:
+            step = Accumulate(self.name, lane, self.op, value, self.dtype, self.nodes)
+        body.statements.append(step)
+
+    def finish(self, names: Names, body: Body) -> Ref:
+        """After the loop: the result, joined from the partial sums if there are any."""
+        if not self.width:
+            return Ref(self.name, self.dtype)
+        total = names.fresh(self.name.removesuffix("_lanes"))
+        lane = Var(names.fresh("lane"), self.width)
+        part = names.fresh("part")
+        body.statements.append(Declare(total, self.dtype, start_value(self.op, self.dtype)))
+        step = Accumulate(total, None, self.op, Ref(part, self.dtype), self.dtype, self.nodes)
+        load = Let(part, Load(self.name, at(lane), self.dtype), self.nodes)
+        body.statements.append(For(lane, (load, step)))
+        return Ref(total, self.dtype)
+
+
+def start_fold(
+    node: Node, value_dtype: DType, width: int, names: Names, body: Body, op: str | None = None
+) -> Fold:
+    """Declare the accumulator(s) of `node` before its loop: `width` partial sums, or 0 for one.
+
+    `op` is the reduction when it is not the node's own op (a contraction sums).
+    """
+    op = op or node.op
+    base = identifier(node.name or op)
+    start = start_value(op, node.dtype) if op not in SELECTING else Literal(0, node.dtype)
+    if width:
+        fold = Fold(op, node.dtype, (node.id,), names.fresh(f"{base}_lanes"), width)
+        body.statements.append(Array(fold.name, node.dtype, width, start))
+        return fold
+    fold = Fold(op, node.dtype, (node.id,), names.fresh(base))
+    if op in SELECTING:
+        first = start_value("max" if op == "argmax" else "min", value_dtype)
+        body.statements.append(Declare(names.fresh(fold.best), value_dtype, first, fold.nodes))
+    body.statements.append(Declare(fold.name, node.dtype, start, fold.nodes))
+    return fold

@@ -1,0 +1,70 @@
+"""One fused group as one kernel.
+
+Enters: a graph, its groups, the target. Leaves: `Kernel`s. Always holds: buffers are known by the id of the
+node they hold; a kernel's parameters are named after the values, uniquely within the kernel.
+"""
+
+from __future__ import annotations
+
+from ..graph import Graph, Node
+from ..passes.fuse import Group
+from .contraction import Contraction
+from .naming import KernelNames
+from .nest import Kernel, Param
+from .pointwise import Elements, Names
+from .rows import RowNest
+from .target import Target
+
+RESERVED = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline"
+    " int long register restrict return short signed sizeof static struct switch typedef union"
+    " unsigned void volatile while bool true false class new delete this template typename operator"
+    " namespace public private protected virtual try catch throw using and or not xor NULL NAN"
+    " INFINITY acc row a b v k r c memcpy memset state arena main errno y0 y1 j0 j1 jn yn gamma"
+    " exp log sqrt sin cos tan tanh pow fabs floor ceil round trunc rint erf fmod fmax fmin".split()
+)
+
+
+def lower_group(
+    graph: Graph, group: Group, target: Target, names: KernelNames
+) -> Kernel:
+    """The kernel of `group`; `params[k]` is the buffer of node `buffers[k]`."""
+    params: dict[int, Param] = {}
+    taken = Names(RESERVED)
+    members = frozenset(group.nodes)
+
+    def stored(node_id: int) -> bool:
+        node = graph[node_id]
+        if node.op in ("input", "const"):
+            return node.op == "input" or node.size > 1
+        return node_id not in members and names.is_stored(node_id)
+
+    def parameter(node: Node, written: bool) -> str:
+        if node.id not in params:
+            name = taken.fresh(names.value(node.id))
+            scalar = node.op == "input" and names.by_value(node.id)
+            params[node.id] = Param(name, node.dtype, node.size, node.shape, written, scalar)
+        return params[node.id].name
+
+    elements = Elements(graph, stored, lambda node: parameter(node, False), taken)
+    storage = {i: parameter(graph[i], True) for i in group.stored}
+    nest: Contraction | RowNest
+    if group.anchor is not None:
+        nest = Contraction(elements, graph, graph[group.anchor], storage, target)
+    else:
+        assert group.domain is not None
+        nest = RowNest(elements, graph, group.domain, storage)
+    body = nest.lower()
+    ordered = sorted(params.items(), key=lambda item: (item[1].written, not item[1].scalar, item[0]))
+    return Kernel(
+        names.kernel(group),
+        tuple(p for _, p in ordered),
+        tuple(str(i) for i, _ in ordered),
+        tuple(body.statements),
+        group.nodes,
+        tuple(nest.scratch),
+        names.title(group),
+        names.notes(group),
+    )
+
+

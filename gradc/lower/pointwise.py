@@ -1,0 +1,189 @@
+"""Element expressions: the value of one element of a node, written where it is needed.
+
+Enters: a node id and an index. Leaves: a `Ref` or `Literal`, with the statements that compute it put
+into the scope (`Body`) as far out as its loop variables allow. Always holds: one operation is one
+`Let`; the same element is computed once a scope; nothing is hoisted out of a guard.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..dtypes import DType
+from ..graph import Graph, Node
+from ..ops.table import Kind
+from .movement import Indices, flatten, sources
+from .nest import (
+    Apply,
+    Assign,
+    Declare,
+    For,
+    FromIndex,
+    If,
+    Let,
+    Literal,
+    Load,
+    Ref,
+    Stmt,
+    Var,
+)
+
+Simple = Ref | Literal
+
+
+@dataclass
+class Body:
+    """A scope under construction: its statements, and the elements whose values it knows."""
+
+    parent: Body | None = None
+    var: Var | None = None
+    guard: bool = False
+    statements: list[Stmt] = field(default_factory=list)
+    known: dict[tuple[int, Indices], Simple] = field(default_factory=dict)
+
+    def lookup(self, key: tuple[int, Indices]) -> Simple | None:
+        body: Body | None = self
+        while body is not None:
+            if key in body.known:
+                return body.known[key]
+            body = body.parent
+        return None
+
+    def home(self, variables: frozenset[Var]) -> Body:
+        """The outermost scope in which all `variables` are bound."""
+        body = self
+        while body.parent is not None and not body.guard:
+            if body.var is not None and body.var in variables:
+                break
+            body = body.parent
+        return body
+
+    @contextmanager
+    def loop(self, var: Var) -> Iterator[Body]:
+        """A loop over `var`; a variable with one value needs none."""
+        if var.extent == 1:
+            yield self
+            return
+        inner = Body(self, var)
+        yield inner
+        if inner.statements:
+            self.statements.append(For(var, tuple(inner.statements)))
+
+    @contextmanager
+    def loops(self, variables: tuple[Var, ...]) -> Iterator[Body]:
+        if not variables:
+            yield self
+            return
+        with self.loop(variables[0]) as inner, inner.loops(variables[1:]) as innermost:
+            yield innermost
+
+
+def identifier(text: str) -> str:
+    """`text` as the body of a C identifier."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    name = re.sub(r"__+", "_", name)
+    return f"v_{name}" if not name or name[0].isdigit() else name
+
+
+class Names:
+    """Hands out identifiers that are unique within one C function."""
+
+    def __init__(self, taken: frozenset[str]) -> None:
+        self._taken = set(taken)
+
+    def fresh(self, base: str) -> str:
+        name, count = base, 2
+        while name in self._taken:
+            name, count = f"{base}_{count}", count + 1
+        self._taken.add(name)
+        return name
+
+
+class Elements:
+    """Writes element expressions of one kernel.
+
+    `buffer_of(node)` names the buffer that holds a stored node. `local` maps a node to a reader of
+    kernel-local memory (row scratch, a reduction's result) that takes the place of computing it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        stored: Callable[[int], bool],
+        load: Callable[[Node], str],
+        names: Names,
+    ) -> None:
+        self.graph = graph
+        self.stored = stored
+        self.load = load
+        self.names = names
+        self.local: dict[int, Callable[[Indices], Load | Simple]] = {}
+
+    def value(self, node_id: int, index: Indices, body: Body) -> Simple:
+        """The element of a node at `index`, computed in the right scope."""
+        key = (node_id, index)
+        known = body.lookup(key)
+        if known is not None:
+            return known
+        node = self.graph[node_id]
+        if node.op == "const" and node.size == 1:
+            return Literal(node.attrs["value"].reshape(()).item(), node.dtype)
+        result = self._compute(node, index, body)
+        home = body.home(_variables(index))
+        home.known[key] = result
+        return result
+
+    def _compute(self, node: Node, index: Indices, body: Body) -> Simple:
+        home = body.home(_variables(index))
+        if node.id in self.local:
+            found = self.local[node.id](index)
+            return found if not isinstance(found, Load) else self._let(found, node, home, "kept")
+        if self.stored(node.id):
+            buffer = self.load(node)
+            read = Load(buffer, flatten(index, node.shape), node.dtype)
+            return self._let(read, node, home, f"{buffer}_at")
+        if node.op == "iota":
+            return self._let(FromIndex(index[0], node.dtype), node, home, "position")
+        if node.kind is Kind.MOVEMENT:
+            return self._move(node, index, body)
+        args = tuple(self.value(a, index, body) for a in node.args)
+        return self._let(Apply(node.op, args, node.dtype), node, home, node.op)
+
+    def _let(self, expr: Any, node: Node, home: Body, base: str) -> Ref:
+        name = self.names.fresh(identifier(node.name if node.name and base == node.op else base))
+        home.statements.append(Let(name, expr, (node.id,)))
+        return Ref(name, node.dtype)
+
+    def _move(self, node: Node, index: Indices, body: Body) -> Simple:
+        found = sources(self.graph, node, index)
+        if len(found) == 1 and not found[0].tests:
+            return self.value(found[0].arg, found[0].index, body)
+        home = body.home(_variables(index))
+        name = self.names.fresh(identifier(node.name or node.op))
+        home.statements.append(Declare(name, node.dtype, _outside(node), (node.id,)))
+        for source in found:
+            guarded = Body(home, guard=True)
+            inner = self.value(source.arg, source.index, guarded)
+            guarded.statements.append(Assign(name, inner, (node.id,)))
+            home.statements.append(If(source.tests, tuple(guarded.statements)))
+        return Ref(name, node.dtype)
+
+
+def _outside(node: Node) -> Literal:
+    value = node.attrs.get("value", 0)
+    return Literal(value, node.dtype)
+
+
+def _variables(index: Indices) -> frozenset[Var]:
+    found: frozenset[Var] = frozenset()
+    for i in index:
+        found |= i.vars
+    return found
+
+
+def zero(dtype: DType) -> Literal:
+    return Literal(False if dtype.kind == "b" else 0, dtype)

@@ -1,0 +1,45 @@
+"""Renaming buffers of a kernel: an output laid over an input becomes one parameter.
+
+Enters: a kernel and two of its buffers. Leaves: the kernel with one parameter for both. Always holds:
+nothing but names changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile
+
+
+def merge_buffers(kernel: Kernel, kept: str, dropped: str) -> Kernel:
+    """Make the parameter of buffer `kept` stand for `dropped` too, and be written."""
+    keep, drop = kernel.buffers.index(kept), kernel.buffers.index(dropped)
+    old, new = kernel.params[drop].name, kernel.params[keep].name
+    params = [replace(p, written=True) if k == keep else p for k, p in enumerate(kernel.params)]
+    buffers = list(kernel.buffers)
+    del params[drop], buffers[drop]
+    return replace(
+        kernel, params=tuple(params), buffers=tuple(buffers), body=_renamed(kernel.body, old, new)
+    )
+
+
+def _renamed(body: tuple[Stmt, ...], old: str, new: str) -> tuple[Stmt, ...]:
+    return tuple(_statement(s, old, new) for s in body)
+
+
+def _statement(s: Stmt, old: str, new: str) -> Stmt:
+    match s:
+        case Let():
+            return replace(s, expr=_expr(s.expr, old, new))
+        case Store():
+            return replace(s, buffer=new) if s.buffer == old else s
+        case For() | If():
+            return replace(s, body=_renamed(s.body, old, new))
+        case Tile():
+            a, b = (_expr(e, old, new) for e in (s.a, s.b))
+            return replace(s, a=a, b=b, epilogue=_renamed(s.epilogue, old, new))
+    return s
+
+
+def _expr(e: Expr, old: str, new: str) -> Expr:
+    return replace(e, buffer=new) if isinstance(e, Load) and e.buffer == old else e

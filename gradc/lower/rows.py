@@ -1,0 +1,266 @@
+"""Elementwise nodes and reductions as one loop nest.
+
+Enters: a graph, a group's `Domain` and the buffers it writes. Leaves: the statements of a kernel. Always
+holds: a stored element is written exactly once, after everything it needs; levels of a row run in
+ascending order, and one level's work over the same extents shares one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from ..graph import Graph, Node
+from ..passes.cost import LANES, STACK_BYTES
+from ..passes.domain import SELECTING, Domain, fold_level
+from .folds import Fold, start_fold, start_value
+from .movement import Indices, flatten
+from .nest import Accumulate, Array, Declare, For, Index, Load, Param, Ref, Store, Var, at
+from .pointwise import Body, Elements, identifier
+
+AXES = "ijklmnpq"
+
+
+@dataclass
+class Work:
+    """What one inner loop computes: elements to store or keep, and reductions to fold."""
+
+    kept: list[int] = field(default_factory=list)
+    folds: list[int] = field(default_factory=list)
+    carried: list[int] = field(default_factory=list)
+
+
+class RowNest:
+    """Lowers one group. `storage` names the buffers of the nodes the group writes."""
+
+    def __init__(
+        self, elements: Elements, graph: Graph, domain: Domain, storage: Mapping[int, str]
+    ) -> None:
+        self.elements = elements
+        self.names = elements.names
+        self.graph = graph
+        self.domain = domain
+        self.storage = storage
+        self.scratch: list[Param] = []
+        self.arrays: list[Array] = []
+        self.totals: dict[int, str] = {}
+
+    def lower(self) -> Body:
+        """The body of the kernel."""
+        root, d = Body(), self.domain
+        prefix = self._axes(self._read_shape(next(iter(d.level)))[: d.depth], 0)
+        index = tuple(at(v) for v in prefix)
+        with root.loops(prefix[: d.outer]) as outside:
+            for i in d.carried:
+                self._start_carried(self.graph[i], outside)
+            with outside.loops(prefix[d.outer :]) as row:
+                for level in range(max(d.level.values()) + 1):
+                    for inner, work in self._work_of(level):
+                        self._inner_loop(inner, work, index, row)
+            for i in d.carried:
+                self._finish_carried(self.graph[i], index[: d.outer], outside)
+            for i in d.after:
+                if i in self.storage:
+                    self._after(self.graph[i], index[: d.outer], outside)
+        root.statements[:0] = self.arrays
+        return root
+
+    def _axes(self, shape: tuple[int, ...], used: int) -> tuple[Var, ...]:
+        letters = [AXES[k % len(AXES)] for k in range(used, used + len(shape))]
+        return tuple(
+            Var(self.names.fresh(name), n) for name, n in zip(letters, shape, strict=True)
+        )
+
+    def _read_shape(self, node_id: int) -> tuple[int, ...]:
+        """The shape a node is computed over: that of a reduction's argument, or its own."""
+        node = self.graph[node_id]
+        folds = node_id in self.domain.trailing or node_id in self.domain.carried
+        return self.graph[node.args[0]].shape if folds else node.shape
+
+    def _work_of(self, level: int) -> list[tuple[tuple[int, ...], Work]]:
+        """One level's work by inner extents; whole rows first, since inner loops may need them."""
+        d = self.domain
+        found: dict[tuple[int, ...], Work] = {}
+        for i, own in d.level.items():
+            inner = self._read_shape(i)[d.depth :]
+            if i in d.trailing or i in d.carried:
+                if fold_level(self.graph, d, i) == level:
+                    work = found.setdefault(inner, Work())
+                    (work.folds if i in d.trailing else work.carried).append(i)
+                if i in d.trailing and own == level and i in self.storage:
+                    found.setdefault((), Work()).kept.append(i)
+            elif d.scratch.get(i) == level or (i in self.storage and own == level):
+                found.setdefault(inner, Work()).kept.append(i)
+        return sorted(found.items(), key=lambda item: (len(item[0]), item[0]))
+
+    # The loops inside a row
+
+    def _inner_loop(
+        self, inner: tuple[int, ...], work: Work, index: Indices, row: Body
+    ) -> None:
+        whole = [i for i in work.carried if not self._carried_shape(self.graph[i])]
+        width = LANES if self._is_long(inner, work, whole) else 0
+        folds = {i: self._start(i, width, row) for i in work.folds}
+        if width:
+            folds |= {i: self._start(i, width, row) for i in whole}
+        variables = self._axes(inner, self.domain.depth)
+        if width:
+            self._lane_loops(variables, work, index, row, folds)
+        else:
+            with row.loops(variables) as innermost:
+                self._element(work, (*index, *(at(v) for v in variables)), None, innermost, folds)
+        for i, fold in folds.items():
+            result = fold.finish(self.names, row)
+            if i in self.domain.trailing:
+                row.known[(i, index)] = result
+            else:
+                node = self.graph[i]
+                step = Accumulate(self.totals[i], None, node.op, result, node.dtype, (i,))
+                row.statements.append(step)
+        for i in work.kept:
+            self._read_back(i)
+
+    def _start(self, node_id: int, width: int, row: Body) -> Fold:
+        node = self.graph[node_id]
+        return start_fold(node, self.graph[node.args[0]].dtype, width, self.names, row)
+
+    def _is_long(self, inner: tuple[int, ...], work: Work, whole: list[int]) -> bool:
+        """Whether the innermost loop's reductions are worth splitting into partial sums."""
+        scalars = work.folds + whole
+        if not inner or inner[-1] < 2 * LANES or not scalars or len(whole) < len(work.carried):
+            return False
+        return all(self.graph[i].op not in SELECTING for i in scalars)
+
+    def _lane_loops(
+        self,
+        variables: tuple[Var, ...],
+        work: Work,
+        index: Indices,
+        row: Body,
+        folds: dict[int, Fold],
+    ) -> None:
+        last = variables[-1]
+        full, rest = divmod(last.extent, LANES)
+        block, lane = Var(last.name, full), Var(self.names.fresh("lane"), LANES)
+        with row.loops(variables[:-1]) as outside:
+            before = (*index, *(at(v) for v in variables[:-1]))
+            with outside.loops((block, lane)) as innermost:
+                here = (*before, at(block) * LANES + at(lane))
+                self._element(work, here, at(lane), innermost, folds)
+            if rest:
+                tail = Var(self.names.fresh("lane"), rest)
+                with outside.loop(tail) as innermost:
+                    here = (*before, at(tail) + full * LANES)
+                    self._element(work, here, at(tail), innermost, folds)
+
+    def _element(
+        self,
+        work: Work,
+        index: Indices,
+        lane: Index | None,
+        body: Body,
+        folds: dict[int, Fold],
+    ) -> None:
+        """One iteration of an inner loop."""
+        depth = self.domain.depth
+        for i in work.kept:
+            value = self.elements.value(i, index, body)
+            shape = self.graph[i].shape
+            if i in self.storage:
+                target, offset = self.storage[i], flatten(index, shape)
+            else:
+                target, offset = self._scratch_of(i), flatten(index[depth:], shape[depth:])
+            body.statements.append(Store(target, offset, value, (i,)))
+        for i in (*work.folds, *work.carried):
+            node = self.graph[i]
+            value = self.elements.value(node.args[0], index, body)
+            if i in folds:
+                folds[i].take(value, lane, index[-1] if index else Index(), body)
+            else:
+                total = self._carried_index(node, index)
+                step = Accumulate(self.totals[i], total, node.op, value, node.dtype, (i,))
+                body.statements.append(step)
+
+    # Memory of a row
+
+    def _array(self, name: str, node: Node, size: int) -> tuple[str, bool]:
+        """A new local array; large ones become scratch in the arena. True if it is on the stack."""
+        name = self.names.fresh(identifier(name))
+        if size * node.dtype.itemsize <= STACK_BYTES:
+            return name, True
+        self.scratch.append(Param(name, node.dtype, size, (size,), written=True))
+        return name, False
+
+    def _scratch_of(self, node_id: int) -> str:
+        """The row scratch of a value that a later level reads again."""
+        if node_id not in self.totals:
+            node = self.graph[node_id]
+            size = prod(node.shape[self.domain.depth :])
+            name, on_stack = self._array(f"{node.name or node.op}_row", node, size)
+            self.totals[node_id] = name
+            if on_stack:
+                self.arrays.append(Array(name, node.dtype, size))
+        return self.totals[node_id]
+
+    def _read_back(self, node_id: int) -> None:
+        """From now on the stored or kept copy of a node is read instead of computed."""
+        node, depth = self.graph[node_id], self.domain.depth
+        if node_id in self.storage:
+            buffer, skip = self.storage[node_id], 0
+        else:
+            buffer, skip = self.totals[node_id], depth
+
+        def read(index: Indices) -> Load:
+            return Load(buffer, flatten(index[skip:], node.shape[skip:]), node.dtype)
+
+        self.elements.local[node_id] = read
+
+    # Reductions carried across rows
+
+    def _carried_shape(self, node: Node) -> tuple[int, ...]:
+        return node.shape[self.domain.outer :]
+
+    def _carried_index(self, node: Node, index: Indices) -> Index | None:
+        shape = self._carried_shape(node)
+        if not shape:
+            return None
+        kept = [i for axis, i in enumerate(index) if axis not in node.attrs["axes"]]
+        return flatten(kept[self.domain.outer :], shape)
+
+    def _start_carried(self, node: Node, outside: Body) -> None:
+        start, shape = start_value(node.op, node.dtype), self._carried_shape(node)
+        base = node.name or node.op
+        if not shape:
+            self.totals[node.id] = name = self.names.fresh(identifier(base))
+            outside.statements.append(Declare(name, node.dtype, start, (node.id,)))
+            return
+        size = prod(shape)
+        name, on_stack = self._array(base, node, size)
+        self.totals[node.id] = name
+        if on_stack:
+            outside.statements.append(Array(name, node.dtype, size, start))
+        else:
+            clear = Var(self.names.fresh("k"), size)
+            outside.statements.append(For(clear, (Store(name, at(clear), start, (node.id,)),)))
+
+    def _finish_carried(self, node: Node, index: Indices, outside: Body) -> None:
+        name, shape = self.totals[node.id], self._carried_shape(node)
+
+        def read(at_index: Indices) -> Load | Ref:
+            if not shape:
+                return Ref(name, node.dtype)
+            return Load(name, flatten(at_index[self.domain.outer :], shape), node.dtype)
+
+        self.elements.local[node.id] = read
+        if node.id in self.storage:
+            self._after(node, index, outside)
+
+    def _after(self, node: Node, index: Indices, outside: Body) -> None:
+        """Store a node that needs all rows to be done."""
+        variables = self._axes(node.shape[self.domain.outer :], self.domain.outer)
+        with outside.loops(variables) as innermost:
+            here = (*index, *(at(v) for v in variables))
+            value = self.elements.value(node.id, here, innermost)
+            target = self.storage[node.id]
+            innermost.statements.append(Store(target, flatten(here, node.shape), value, (node.id,)))

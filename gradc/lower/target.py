@@ -1,0 +1,92 @@
+"""What the lowering knows of the machine: vector width and register tile.
+
+Enters: the name of an instruction set. Leaves: tile extents and how axes are cut into them. Always holds:
+blocks cover an axis exactly once; a tile's accumulators fit the registers of its instruction set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..dtypes import DType
+
+
+@dataclass(frozen=True)
+class TileShape:
+    rows: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """An instruction set: bytes of a vector register, and how many accumulators a tile may hold."""
+
+    name: str
+    vector_bytes: int
+    accumulators: int
+
+    def lanes(self, dtype: DType) -> int:
+        """Elements of a vector; 1 where there are none."""
+        return max(1, self.vector_bytes // dtype.itemsize)
+
+    def tile(self, dtype: DType, rows: int) -> TileShape:
+        """The tile for a contraction of `rows` rows: few rows leave room for more vectors."""
+        if self.lanes(dtype) == 1:
+            return TileShape(4, 4)
+        if rows < 4:
+            return TileShape(rows, min(8, self.accumulators // rows))
+        return TileShape(self.accumulators // 2, 2)
+
+
+TARGETS = {
+    "avx512": Target("avx512", 64, 28),
+    "avx2": Target("avx2", 32, 12),
+    "sse": Target("sse", 16, 12),
+    "neon": Target("neon", 16, 24),
+    "scalar": Target("scalar", 0, 16),
+}
+
+
+@dataclass(frozen=True)
+class ColumnBlock:
+    """`count` blocks of `vectors` x `lanes` columns from `start`, of which `valid` exist."""
+
+    start: int
+    count: int
+    vectors: int
+    lanes: int
+    valid: int
+
+    @property
+    def width(self) -> int:
+        return self.vectors * self.lanes
+
+
+def column_blocks(columns: int, lanes: int, vectors: int) -> list[ColumnBlock]:
+    """Cut the vector axis into full tiles, one narrower tile, and a ragged rest."""
+    blocks: list[ColumnBlock] = []
+    done = 0
+    if columns >= lanes * vectors:
+        count = columns // (lanes * vectors)
+        blocks.append(ColumnBlock(0, count, vectors, lanes, lanes * vectors))
+        done = count * lanes * vectors
+    if (left := (columns - done) // lanes) > 0:
+        blocks.append(ColumnBlock(done, 1, left, lanes, left * lanes))
+        done += left * lanes
+    if (rest := columns - done) > 0:
+        width = min(lanes, max(4, 1 << (rest - 1).bit_length()))
+        blocks.append(ColumnBlock(done, 1, 1, width, rest))
+    return blocks
+
+
+def row_blocks(rows: int, most: int) -> list[tuple[int, int, int]]:
+    """Cut the other axis: (first row, number of tiles, rows a tile), evenly rather than greedily."""
+    if rows <= most:
+        return [(0, 1, rows)]
+    tiles = -(-rows // most)
+    height = -(-rows // tiles)
+    for better in range(height, most + 1):
+        if rows % better == 0:
+            return [(0, rows // better, better)]
+    full, rest = divmod(rows, height)
+    return [(0, full, height)] + ([(full * height, 1, rest)] if rest else [])

@@ -1,0 +1,60 @@
+"""Requirements on integer arguments, taken out of the graph.
+
+Enters: a graph with `bounded` nodes. Leaves: the graph without them, and what each argument must satisfy.
+Always holds: a requirement that cannot be checked before the step begins is an error, never dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UnsupportedError, fail
+from ..graph import Graph, Node
+from .rewrite import Rewriter
+
+SEEN_THROUGH = frozenset({"reshape", "transpose", "broadcast", "cast", "identity", "stop_gradient"})
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """Every element of the argument at this position must satisfy lower <= x < upper."""
+
+    argument: int
+    lower: int
+    upper: int
+
+
+def extract_checks(graph: Graph, leaves: int) -> tuple[Graph, tuple[InputCheck, ...]]:
+    """Strip the `bounded` nodes; the first `leaves` inputs are state, the others arguments."""
+    checks: set[InputCheck] = set()
+    rewriter = Rewriter(graph)
+
+    def visit(node: Node, args: tuple[int, ...]) -> int:
+        if node.op != "bounded":
+            return rewriter.copy(node, args)
+        position = graph.inputs.index(_origin(graph, node)) - leaves
+        checks.add(InputCheck(position, node.attrs["lower"], node.attrs["upper"]))
+        return args[0]
+
+    rebuilt = rewriter.run(visit)
+    return rebuilt, tuple(sorted(checks, key=lambda c: (c.argument, c.lower, c.upper)))
+
+
+def _origin(graph: Graph, bounded: Node) -> int:
+    """The argument whose elements, all of them, a `bounded` node is about."""
+    node = graph[bounded.args[0]]
+    while node.op in SEEN_THROUGH or node.op == "bounded":
+        below = graph[node.args[0]]
+        if node.op == "cast" and (below.dtype.kind not in "iu" or node.dtype.kind not in "iu"):
+            break
+        node = below
+    if node.op == "input":
+        return node.id
+    raise fail(
+        UnsupportedError,
+        "GC310",
+        f"class labels must be an argument of the compiled function, not the result of `{node.op}`:"
+        " they are checked before the step begins",
+        span=bounded.span,
+        helps=("compute the labels in Python and pass them in",),
+    )

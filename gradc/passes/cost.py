@@ -1,0 +1,54 @@
+"""The cost model: what it takes to compute, store or move something, in one place.
+
+Enters: sizes. Leaves: estimates in units of one vector operation. Always holds: estimates only choose
+between correct alternatives; nothing is right or wrong because of them.
+"""
+
+from __future__ import annotations
+
+EXPENSIVE = 8.0
+"""Flops per element from which a value is kept rather than computed again."""
+
+SCRATCH_BYTES = 16 * 1024
+"""The most row-local scratch of one kernel: a third of a usual first-level cache."""
+
+STACK_BYTES = 4096
+"""Local arrays beyond this live in the arena instead of on the stack."""
+
+LANES = 16
+"""Partial sums of a long reduction; the same on every target, so that results are too."""
+
+PACK_COST = 2.0
+"""Vector operations per packed element, against one per `lanes` products."""
+
+SCATTER_COST = 2.0
+"""The same per element stored against the grain of the output."""
+
+PLAIN_PRODUCTS = 512
+"""Contractions of fewer products are plain loops: a tile would not pay."""
+
+
+def round_up(n: int, to: int) -> int:
+    return -(-n // to) * to
+
+
+def contraction_cost(
+    rows: int,
+    columns: int,
+    depth: int,
+    lanes: int,
+    *,
+    columns_contiguous: bool,
+    output_contiguous: bool,
+) -> float:
+    """Cost of a contraction tile with `columns` on the vector axis.
+
+    `columns_contiguous`: the vector operand lies contiguously along the columns, else it is packed;
+    `output_contiguous`: so does the output, else it is written element by element.
+    """
+    width = min(lanes, 1 << max(columns - 1, 0).bit_length())
+    padded = round_up(columns, width)
+    products = rows * (padded / lanes if columns >= lanes else 1) * depth
+    pack = 0.0 if columns_contiguous and padded == columns else PACK_COST * depth * columns
+    scatter = 0.0 if output_contiguous else SCATTER_COST * rows * columns
+    return products + pack + scatter

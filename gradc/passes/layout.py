@@ -1,0 +1,145 @@
+"""How each parameter matrix lies in memory.
+
+Enters: a graph and which of its inputs are state, with the outputs that replace them. Leaves: an equal
+graph in which some matrices of the state are transposed inputs, and the set of those. Always holds:
+what the user sees keeps its logical shape; only the storage order changes.
+
+`nn.Linear` keeps PyTorch's logical (out, in), while the forward product wants the outputs contiguous, the
+product of the gradient with the weights wants the inputs contiguous, and the update follows either. The cost
+model chooses for each matrix; transposes then sink towards the inputs, where they cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..graph import Graph, Node
+from ..ops.table import Kind
+from .cost import contraction_cost
+from .rewrite import Rewriter
+from .simplify import simplify
+
+SWAP = (1, 0)
+
+
+def layout_costs(graph: Graph, matrix: int, lanes: int) -> tuple[float, float]:
+    """Cost of the products that read a matrix, stored as it is and stored transposed."""
+    return _cost(graph, matrix, 1, lanes), _cost(graph, matrix, 0, lanes)
+
+
+def _cost(graph: Graph, matrix: int, contiguous: int, lanes: int) -> float:
+    """Cost of all products that read `matrix` when its axis `contiguous` is the contiguous one."""
+    total = 0.0
+    for node in graph:
+        if node.kind is not Kind.CONTRACTION or len(node.shape) != 2:
+            continue
+        for side in (0, 1):
+            axis = _traced_axis(graph, node.args[side], matrix, contiguous)
+            if axis is not None:
+                total += _product_cost(graph, node, side, axis, lanes)
+    return total
+
+
+def _traced_axis(graph: Graph, node_id: int, matrix: int, axis: int) -> int | None:
+    """Where `axis` of `matrix` ends up in an operand that is the matrix or its transpose."""
+    turned = False
+    while graph[node_id].op == "transpose":
+        turned = not turned
+        node_id = graph[node_id].args[0]
+    if node_id != matrix:
+        return None
+    return 1 - axis if turned else axis
+
+
+def _product_cost(graph: Graph, node: Node, side: int, contiguous: int, lanes: int) -> float:
+    """One product with the matrix as operand `side`, the other operand row-major."""
+    contract = node.attrs["contract"]
+    if len(contract[0]) != 1 or node.attrs["batch"][0]:
+        return 0.0
+    operands = [graph[a] for a in node.args]
+    free = [1 - contract[k][0] for k in (0, 1)]
+    rows, columns = (operands[k].shape[free[k]] for k in (side - 1, side))
+    depth = operands[0].shape[contract[0][0]]
+    with_matrix = contraction_cost(
+        rows, columns, depth, lanes,
+        columns_contiguous=contiguous == free[side], output_contiguous=side == 1,
+    )  # fmt: skip
+    other = operands[1 - side]
+    with_other = contraction_cost(
+        columns, rows, depth, lanes,
+        columns_contiguous=free[1 - side] == len(other.shape) - 1, output_contiguous=side == 0,
+    )  # fmt: skip
+    return min(with_matrix, with_other)
+
+
+def apply_layouts(graph: Graph, swapped: frozenset[int], outputs: Mapping[int, int]) -> Graph:
+    """Store the matrices in `swapped` transposed.
+
+    `outputs` maps positions of `graph.outputs` to the input each replaces; those of swapped inputs come
+    out transposed too.
+    """
+    rewriter = Rewriter(graph)
+
+    def visit(node: Node, args: tuple[int, ...]) -> int:
+        if node.id not in swapped:
+            return rewriter.copy(node, args)
+        spec = type(node.spec)(node.shape[::-1], node.dtype)
+        stored = rewriter.builder.input(spec, node.name or "", node.span)
+        return rewriter.add("transpose", (stored,), {"perm": SWAP})
+
+    rewriter.run(visit)
+    results: list[int] = []
+    for position, out in enumerate(graph.outputs):
+        new = rewriter.ids[out]
+        if outputs.get(position) in swapped:
+            rewriter.current = graph[out]
+            new = rewriter.add("transpose", (new,), {"perm": SWAP})
+        results.append(new)
+    return sink_transposes(simplify(rewriter.builder.finish(results)))
+
+
+def sink_transposes(graph: Graph) -> Graph:
+    """Move transposes of computed values to the operands, where they are views or cancel.
+
+    An elementwise node or product that is only read transposed is computed transposed.
+    """
+    turned = _only_read_transposed(graph)
+    if not turned:
+        return graph
+    rewriter = Rewriter(graph)
+    transposed: dict[int, int] = {}
+
+    def turn(old: int) -> int:
+        """The transposed form of an old node, in the new graph."""
+        if old in transposed:
+            return transposed[old]
+        return rewriter.add("transpose", (rewriter.ids[old],), {"perm": SWAP})
+
+    def visit(node: Node, args: tuple[int, ...]) -> int:
+        if node.id in turned:
+            if node.kind is Kind.ELEMENTWISE:
+                moved = rewriter.add(
+                    node.op, [turn(a) for a in node.args], node.attrs, name=node.name
+                )
+            else:
+                swapped = {k: node.attrs[k][::-1] for k in ("contract", "batch")}
+                moved = rewriter.add("dot", args[::-1], swapped, name=node.name)
+            transposed[node.id] = moved
+            return rewriter.add("transpose", (moved,), {"perm": SWAP})
+        return rewriter.copy(node, args)
+
+    return simplify(rewriter.run(visit))
+
+
+def _only_read_transposed(graph: Graph) -> set[int]:
+    turned: set[int] = set()
+    for node in reversed(list(graph)):
+        movable = node.kind is Kind.ELEMENTWISE or node.op == "dot"
+        if len(node.shape) != 2 or not movable or node.id in graph.outputs:
+            continue
+        users = [graph[u] for u in graph.users[node.id]]
+        if users and all(u.id in turned or u.op == "transpose" for u in users):
+            if any(u.op == "dot" for u in users):
+                continue  # a product reads either order
+            turned.add(node.id)
+    return turned

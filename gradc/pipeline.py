@@ -1,0 +1,256 @@
+"""The whole compiler on one page.
+
+Enters: traced entry points and the state they share. Leaves: a `Compiled` program: C text, memory plans and
+what is known of each kernel. Always holds: the stages run in the order of `STAGES`, each sees only what the
+ones before it left, and after every stage that rebuilds a graph the graph is checked anew.
+
+    user's function ──trace──▶ Graph ──autodiff──▶ Graph ──STAGES──▶ EntryPlan ──emit──▶ one .c and one .h
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .dtypes import DType
+from .emit.program import Argument, Check, Emitted, Entry, ProgramPrinter
+from .emit.state import Member, round_up
+from .graph import Graph, verify
+from .lower.bind import EntryPlan, Place, Roles, bind
+from .lower.kernels import lower_group
+from .lower.naming import KernelNames
+from .lower.nest import Kernel
+from .lower.pointwise import Names, identifier
+from .lower.target import TARGETS, Target
+from .passes.checks import InputCheck, extract_checks
+from .passes.fuse import Group, fuse
+from .passes.layout import apply_layouts, layout_costs
+from .passes.materialise import materialise
+from .passes.simplify import simplify
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One array of the state: its full name, what C calls it, its first value and its distribution."""
+
+    name: str
+    display: str
+    value: np.ndarray[Any, Any]
+    recipe: tuple[Any, ...] | None = None
+
+
+@dataclass
+class Job:
+    """One entry point on its way through the stages; later fields are filled by later stages.
+
+    The graph's inputs are the leaves of the state (`leaves` of them), then the arguments; its outputs are
+    the new values of the leaves in `replaced`, then the results named in `results`.
+    """
+
+    name: str
+    graph: Graph
+    leaves: int
+    replaced: tuple[int, ...]
+    arguments: tuple[str, ...]
+    results: tuple[str, ...]
+    target: Target
+    batch: int | None = None
+    swapped: frozenset[int] = frozenset()
+    checks: tuple[InputCheck, ...] = ()
+    groups: list[Group] = field(default_factory=list)
+    names: KernelNames | None = None
+    kernels: list[Kernel] = field(default_factory=list)
+    roles: Roles | None = None
+    plan: EntryPlan | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def find_checks(job: Job) -> None:
+    """What is required of integer arguments leaves the graph and becomes a check at the entry."""
+    job.graph, job.checks = extract_checks(job.graph, job.leaves)
+
+
+def simplified(job: Job) -> None:
+    """Exact algebra, constant folding, common subexpressions, dead code."""
+    job.graph = simplify(job.graph)
+
+
+def drop_unchanged(job: Job) -> None:
+    """A leaf that is returned as it came needs no storing."""
+    graph, count = job.graph, len(job.replaced)
+    pairs = list(zip(job.replaced, graph.outputs[:count], strict=True))
+    kept = [(leaf, out) for leaf, out in pairs if out != graph.inputs[leaf]]
+    job.replaced = tuple(leaf for leaf, _ in kept)
+    outputs = (*(out for _, out in kept), *graph.outputs[count:])
+    job.graph = Graph(graph.nodes, graph.inputs, outputs)
+
+
+def laid_out(job: Job) -> None:
+    """Matrices of the state that the program stores transposed come in and go out transposed."""
+    inputs = job.graph.inputs
+    swapped = frozenset(inputs[leaf] for leaf in job.swapped)
+    outputs = {k: inputs[leaf] for k, leaf in enumerate(job.replaced)}
+    job.graph = apply_layouts(job.graph, swapped, outputs)
+
+
+def materialised(job: Job) -> None:
+    """Copies become visible nodes."""
+    job.graph = materialise(job.graph)
+
+
+def fused(job: Job) -> None:
+    """Nodes are grouped into kernels."""
+    job.groups = fuse(job.graph)
+
+
+def lowered(job: Job) -> None:
+    """Groups become loop nests, and everything gets its name."""
+    job.roles, updates, scalars = _roles(job)
+    job.names = KernelNames(job.graph, job.groups, updates, scalars)
+    job.kernels = [lower_group(job.graph, g, job.target, job.names) for g in job.groups]
+
+
+def planned(job: Job) -> None:
+    """Kernels are ordered, and every buffer gets its place."""
+    assert job.roles is not None and job.names is not None
+    job.plan = bind(job.graph, job.kernels, job.roles, job.names.bases)
+
+
+STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
+    ("checks", find_checks),
+    ("simplify", simplified),
+    ("unchanged", drop_unchanged),
+    ("layout", laid_out),
+    ("materialise", materialised),
+    ("fuse", fused),
+    ("lower", lowered),
+    ("plan", planned),
+)
+BEFORE_LAYOUT = 3
+
+
+@dataclass
+class Compiled:
+    """A program, ready to be built: its text, its state's layout and its entry points."""
+
+    name: str
+    emitted: Emitted
+    members: tuple[Member, ...]
+    entries: tuple[Entry, ...]
+    jobs: tuple[Job, ...]
+    target: Target
+
+
+def compile_program(
+    name: str, leaves: Sequence[Leaf], jobs: Sequence[Job], *, vectors: str = "scalar"
+) -> Compiled:
+    """Run every job through the stages and print the program."""
+    for job in jobs:
+        _run(job, STAGES[:BEFORE_LAYOUT])
+    swapped = _choose_layouts(leaves, jobs)
+    for job in jobs:
+        job.swapped = swapped
+        _run(job, STAGES[BEFORE_LAYOUT:])
+    members = _members(leaves, swapped)
+    entries = tuple(_entry(job, bool(leaves)) for job in jobs)
+    emitted = ProgramPrinter(name, members, entries).emit()
+    return Compiled(name, emitted, members, entries, tuple(jobs), TARGETS[vectors])
+
+
+def _run(job: Job, stages: Sequence[tuple[str, Callable[[Job], None]]]) -> None:
+    for name, stage in stages:
+        start = time.perf_counter()
+        stage(job)
+        verify(job.graph)
+        job.seconds[name] = time.perf_counter() - start
+
+
+def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[int]:
+    """The matrices that all entry points together would rather have transposed."""
+    swapped = set()
+    for k, leaf in enumerate(leaves):
+        if leaf.value.ndim != 2 or leaf.value.dtype.kind != "f":
+            continue
+        costs = [
+            layout_costs(j.graph, j.graph.inputs[k], j.target.lanes(leaf.value.dtype)) for j in jobs
+        ]
+        if sum(c[1] for c in costs) < sum(c[0] for c in costs):
+            swapped.add(k)
+    return frozenset(swapped)
+
+
+def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:
+    """Where inputs come from and outputs go to; names of new state values; arguments passed by value."""
+    graph, inputs = job.graph, job.graph.inputs
+    places: dict[int, Place] = {}
+    scalars: set[int] = set()
+    for leaf, i in enumerate(inputs[: job.leaves]):
+        places[i] = Place("state", str(leaf))
+    for text, i in zip(job.arguments, inputs[job.leaves :], strict=True):
+        places[i] = Place("argument", text)
+        if not graph[i].shape:
+            scalars.add(i)
+    outputs: dict[int, Place] = {}
+    updates: dict[int, str] = {}
+    count = len(job.replaced)
+    for leaf, out in zip(job.replaced, graph.outputs[:count], strict=True):
+        outputs[out] = Place("state", str(leaf))
+        updates[out] = graph[inputs[leaf]].name or f"state_{leaf}"
+    for text, out in zip(job.results, graph.outputs[count:], strict=True):
+        outputs[out] = Place("output", text)
+    return Roles(places, outputs), updates, frozenset(scalars)
+
+
+def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> tuple[Member, ...]:
+    """The struct's members in order, each at the next offset its alignment allows."""
+    names, members, offset = Names(frozenset()), [], 0
+    for k, leaf in enumerate(leaves):
+        member = Member(
+            str(k), names.fresh(identifier(leaf.display)), np.dtype(leaf.value.dtype),
+            leaf.value.shape, 0, k in swapped, leaf.recipe, leaf.value,
+        )  # fmt: skip
+        offset = round_up(offset, member.alignment)
+        members.append(_moved(member, offset))
+        offset += member.nbytes
+    return tuple(members)
+
+
+def _moved(member: Member, offset: int) -> Member:
+    from dataclasses import replace
+
+    return replace(member, offset=offset)
+
+
+def _entry(job: Job, has_state: bool) -> Entry:
+    assert job.plan is not None
+    graph = job.graph
+    args = tuple(
+        _argument(text, text, graph[i].dtype, graph[i].shape)
+        for text, i in zip(job.arguments, graph.inputs[job.leaves :], strict=True)
+    )
+    outs = graph.outputs[len(job.replaced) :]
+    outputs = tuple(
+        _argument(text, text, graph[o].dtype, graph[o].shape)
+        for text, o in zip(job.results, outs, strict=True)
+    )
+    checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
+    return Entry(
+        job.name, job.plan, args, outputs, bool(job.replaced), checks, job.batch, has_state
+    )
+
+
+def _argument(name: str, text: str, dtype: DType, shape: tuple[int, ...]) -> Argument:
+    return Argument(name, text, dtype, shape)
+
+
+def stage_seconds(jobs: Sequence[Job]) -> Mapping[str, float]:
+    """Seconds per stage, over all entry points."""
+    total: dict[str, float] = {}
+    for job in jobs:
+        for name, seconds in job.seconds.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
