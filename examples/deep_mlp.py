@@ -78,8 +78,8 @@ def main():
     train, test = data()
     trainer = gd.Trainer(step(**vars(options)))
     trainer.fit(train, shuffle=True, seed=0, **fit)
-    test_loss, metrics = trainer.evaluate(test)
-    print(f"test loss {test_loss:.3f}, accuracy {metrics['accuracy']:.1%}")
+    result = trainer.evaluate(test)
+    print(f"test loss {result['loss']:.3f}, accuracy {result['accuracy']:.1%}")
 
 
 if __name__ == "__main__":

@@ -62,5 +62,5 @@ if __name__ == "__main__":
     train, test = data()
     trainer = gd.Trainer(step())
     trainer.fit(train, validation=test, shuffle=True, seed=0, **fit)
-    test_loss, metrics = trainer.evaluate(test)
-    print(f"test loss {test_loss:.3f}, accuracy {metrics['accuracy']:.1%}")
+    result = trainer.evaluate(test)
+    print(f"test loss {result['loss']:.3f}, accuracy {result['accuracy']:.1%}")

@@ -50,5 +50,5 @@ def test_the_digits_are_learnt_to_93_percent_in_the_median_of_three_seeds():
     for seed in range(3):
         trainer = gd.Trainer(mnist.step(seed=seed))
         trainer.fit(train, shuffle=True, seed=seed, progress=False, **mnist.fit)
-        accuracies.append(trainer.evaluate(test)[1]["accuracy"])
+        accuracies.append(trainer.evaluate(test)["accuracy"])
     assert statistics.median(accuracies) > 0.93
