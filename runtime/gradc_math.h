@@ -35,6 +35,12 @@ static inline float gradc_float_of_bits(uint32_t bits) {
     return x;
 }
 
+static inline uint64_t gradc_bits_of_double(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 static inline double gradc_double_of_bits(uint64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
