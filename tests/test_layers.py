@@ -16,7 +16,6 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 # Lowest first. Rooms on one line stand beside each other: neither may import the other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("diagnostics",),
-    ("diagnostics",),
     ("errors",),
     ("dtypes",),
     ("ops",),
