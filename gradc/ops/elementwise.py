@@ -68,6 +68,13 @@ op("log", unary(), reference=np.log, vjp=lambda g, y, a: (g / a,),
 op("log1p", unary(), reference=np.log1p, vjp=lambda g, y, a: (g / (1 + a),),
    c="log1p{f}({0})", cost=LIBM, samples=floats(-0.5, 3))
 
+op("exp2", unary(), reference=np.exp2, vjp=lambda g, y, a: (g * y * math.log(2),),
+   c="exp2{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("log2", unary(), reference=np.log2, vjp=lambda g, y, a: (g / (a * math.log(2)),),
+   c="log2{f}({0})", cost=LIBM, samples=floats(0.3, 4))
+op("log10", unary(), reference=np.log10, vjp=lambda g, y, a: (g / (a * math.log(10)),),
+   c="log10{f}({0})", cost=LIBM, samples=floats(0.3, 4))
+
 # circular and hyperbolic functions
 
 op("sin", unary(), reference=np.sin, vjp=lambda g, y, a: (g * a.cos(),),
@@ -88,6 +95,12 @@ op("cosh", unary(), reference=np.cosh, vjp=lambda g, y, a: (g * a.sinh(),),
    c="cosh{f}({0})", cost=LIBM, samples=floats(-2, 2))
 op("tanh", unary(), reference=np.tanh, vjp=lambda g, y, a: (g * (1 - y * y),),
    c="gradc_tanh{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2))
+op("asinh", unary(), reference=np.arcsinh, vjp=lambda g, y, a: (g / (a * a + 1).sqrt(),),
+   c="asinh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+op("acosh", unary(), reference=np.arccosh, vjp=lambda g, y, a: (g / (a * a - 1).sqrt(),),
+   c="acosh{f}({0})", cost=LIBM, samples=floats(1.5, 4))
+op("atanh", unary(), reference=np.arctanh, vjp=lambda g, y, a: (g / (1 - a * a),),
+   c="atanh{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
 # fmt: on
 
 
@@ -147,6 +160,9 @@ op("pow", binary(), reference=np.power,
 op("atan2", binary(), reference=np.arctan2,
    vjp=lambda g, y, a, b: (g * b / (a * a + b * b), -g * a / (a * a + b * b)),
    c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+
+op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * a / y, g * b / y),
+   c="hypot{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
 
 
 def _winner(g: Any, wins: Any, ties: Any) -> Any:

@@ -1,0 +1,125 @@
+"""Creation functions: `zeros`, `arange`, `one_hot`, ...
+
+Enters: shapes, numbers, dtypes (float32 unless said otherwise). Leaves: NumPy arrays; while a
+function is traced, traced values instead, so that the numbers are made by the program and not
+written into it. Always holds: `dtype=None` means float32 for real and int32 for whole numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import F32, I32, DType, as_dtype, default_dtype
+from ..errors import DTypeError
+from ..trace import Value, current_trace, error, lift
+from .dispatch import Array, traces
+from .elementwise import astype
+
+Shape = int | Sequence[int]
+
+
+def _extents(shape: Shape) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def full(shape: Shape, fill_value: Any, *, dtype: object = None) -> Array:
+    """An array of `shape` with every element `fill_value`."""
+    if dtype is not None:
+        chosen = as_dtype(dtype)
+    else:
+        chosen = getattr(fill_value, "dtype", None) or default_dtype(fill_value)
+    owner = current_trace()
+    if owner is None:
+        return np.full(_extents(shape), fill_value, chosen)
+    scalar = lift(owner, fill_value, chosen)
+    return (scalar if scalar.dtype == chosen else scalar.astype(chosen)).broadcast_to(
+        _extents(shape)
+    )
+
+
+def zeros(shape: Shape, *, dtype: object = F32) -> Array:
+    """An array of `shape`, all 0."""
+    return full(shape, 0, dtype=dtype or F32)
+
+
+def ones(shape: Shape, *, dtype: object = F32) -> Array:
+    """An array of `shape`, all 1."""
+    return full(shape, 1, dtype=dtype or F32)
+
+
+@traces(np.full_like, eager=lambda x, v, *, dtype=None: np.full_like(x, v, dtype=_given(dtype)))
+def full_like(x: Value, fill_value: Any, *, dtype: object = None) -> Array:
+    """An array of the shape and dtype of `x` with every element `fill_value`."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype)
+
+
+@traces(np.zeros_like, eager=lambda x, *, dtype=None: np.zeros_like(x, dtype=_given(dtype)))
+def zeros_like(x: Value, *, dtype: object = None) -> Array:
+    """An array of the shape and dtype of `x`, all 0."""
+    return full_like(x, 0, dtype=dtype)
+
+
+@traces(np.ones_like, eager=lambda x, *, dtype=None: np.ones_like(x, dtype=_given(dtype)))
+def ones_like(x: Value, *, dtype: object = None) -> Array:
+    """An array of the shape and dtype of `x`, all 1."""
+    return full_like(x, 1, dtype=dtype)
+
+
+def _given(dtype: object) -> DType | None:
+    return None if dtype is None else as_dtype(dtype)
+
+
+def arange(
+    start: float, stop: float | None = None, step: float = 1, *, dtype: object = None
+) -> Array:
+    """The numbers `start`, `start + step`, ... below `stop`; with one argument, from 0 below it."""
+    if stop is None:
+        start, stop = 0, start
+    whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
+    chosen = as_dtype(dtype) if dtype is not None else (I32 if whole else F32)
+    owner = current_trace()
+    if owner is None:
+        return np.arange(start, stop, step, dtype=chosen)
+    length = max(math.ceil((stop - start) / step), 0)
+    index = Value(owner, owner.add("iota", (), {"length": length, "dtype": chosen}))
+    scaled = index if step == 1 else index * step
+    return scaled if start == 0 else scaled + start
+
+
+def linspace(
+    start: float, stop: float, num: int, *, dtype: object = None, endpoint: bool = True
+) -> Array:
+    """`num` numbers at equal distances from `start` to `stop`."""
+    gaps = max(num - 1 if endpoint else num, 1)
+    chosen = as_dtype(dtype) if dtype is not None else F32
+    if current_trace() is None:
+        return np.linspace(start, stop, num, endpoint=endpoint, dtype=chosen)
+    return arange(num, dtype=chosen) * ((stop - start) / gaps) + start
+
+
+def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: object = F32) -> Array:
+    """A matrix with 1 on diagonal `k` and 0 elsewhere."""
+    columns = rows if columns is None else columns
+    if current_trace() is None:
+        return np.eye(rows, columns, k, dtype=as_dtype(dtype))
+    return (arange(rows)[:, None] + k == arange(columns)[None, :]).astype(dtype)
+
+
+def one_hot(labels: Array, classes: int, *, dtype: object = F32) -> Array:
+    """Along a new last axis of extent `classes`: 1 at the place that the label names, else 0."""
+    kind = getattr(labels, "dtype", np.asarray(0).dtype).kind
+    if kind not in "iu":
+        raise error(
+            DTypeError,
+            "GC110",
+            "the labels of `one_hot` are integers",
+            helps=("cast them first: `.astype(gd.int32)`",),
+        )
+    if not isinstance(labels, Value):
+        labels = np.asarray(labels)
+    places = arange(classes, dtype=labels.dtype)
+    return astype(labels[..., None] == places, dtype)

@@ -1,0 +1,134 @@
+"""Reductions: sums, means, extremes, and what is composed of them.
+
+Enters: traced values or NumPy arrays, and an axis in NumPy's form. Leaves: the same with axes
+folded away. Always holds: `softmax` and its kin subtract the greatest element first, so nothing
+overflows, and differentiation sees that element as a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import F32, is_float
+from ..errors import UnsupportedError
+from ..trace import Value, error
+from ..trace.methods import normal_axes
+from .dispatch import Array, Axis, traces
+from .elementwise import exp, log, stop_gradient
+from .shapes import squeeze
+
+
+@traces(np.sum)
+def sum(x: Value, axis: Axis = None, *, dtype: object = None, keepdims: bool = False) -> Array:
+    """The sum over `axis`, by default over all; integers are summed in 64 bits."""
+    return x.sum(axis, dtype=dtype, keepdims=keepdims)
+
+
+@traces(np.prod)
+def prod(x: Value, axis: Axis = None, *, dtype: object = None, keepdims: bool = False) -> Array:
+    """The product over `axis`, by default over all."""
+    return x.prod(axis, dtype=dtype, keepdims=keepdims)
+
+
+@traces(np.max, np.amax)
+def max(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """The greatest element; NaN if there is one. Its gradient is shared equally among ties."""
+    return x.max(axis, keepdims=keepdims)
+
+
+@traces(np.min, np.amin)
+def min(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """The least element; NaN if there is one. Its gradient is shared equally among ties."""
+    return x.min(axis, keepdims=keepdims)
+
+
+@traces(np.all)
+def all(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """Whether all elements are true, or not zero."""
+    return x.all(axis, keepdims=keepdims)
+
+
+@traces(np.any)
+def any(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """Whether one element is true, or not zero."""
+    return x.any(axis, keepdims=keepdims)
+
+
+@traces(np.argmax)
+def argmax(x: Value, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    """The position of the first greatest element."""
+    return x.argmax(axis, keepdims=keepdims)
+
+
+@traces(np.argmin)
+def argmin(x: Value, axis: int | None = None, *, keepdims: bool = False) -> Array:
+    """The position of the first least element."""
+    return x.argmin(axis, keepdims=keepdims)
+
+
+@traces(np.mean)
+def mean(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """The arithmetic mean over `axis`, by default over all."""
+    return x.mean(axis, keepdims=keepdims)
+
+
+def _eager_var(
+    x: Any, axis: Axis = None, *, correction: float = 0.0, ddof: float = 0.0, keepdims: bool = False
+) -> Any:
+    return np.var(x, axis, ddof=correction or ddof, keepdims=keepdims)
+
+
+@traces(np.var, eager=_eager_var)
+def var(
+    x: Value,
+    axis: Axis = None,
+    *,
+    correction: float = 0.0,
+    ddof: float = 0.0,
+    keepdims: bool = False,
+) -> Array:
+    """The variance: squared deviations from the mean over (count - correction)."""
+    x = x if is_float(x.dtype) else x.astype(F32)
+    count = math.prod(x.shape[i] for i in normal_axes(axis, x.ndim))
+    deviation = x - x.mean(axis, keepdims=True)
+    return deviation.square().sum(axis, keepdims=keepdims) / (count - (correction or ddof))
+
+
+@traces(np.std, eager=lambda *args, **kwargs: np.sqrt(_eager_var(*args, **kwargs)))
+def std(x: Value, axis: Axis = None, **options: Any) -> Array:
+    """The standard deviation; options as for `var`."""
+    return var(x, axis, **options).sqrt()
+
+
+@traces(np.linalg.norm)
+def _norm(x: Value, ord: object = None, axis: Axis = None, keepdims: bool = False) -> Array:
+    if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim > 1):
+        raise error(UnsupportedError, "GC218", f"the norm of order {ord!r} cannot be traced")
+    return x.square().sum(axis, keepdims=keepdims).sqrt()
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """`exp(x) / sum(exp(x))` along `axis`."""
+    weights = exp(x - _greatest(x, axis))
+    return weights / sum(weights, axis, keepdims=True)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """`log(softmax(x))`, exact where the softmax itself would be 0."""
+    shifted = x - _greatest(x, axis)
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))
+
+
+def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+    """`log(sum(exp(x)))` over `axis`, by default over all."""
+    greatest = _greatest(x, axis)
+    total = log(sum(exp(x - greatest), axis, keepdims=True)) + greatest
+    return total if keepdims else squeeze(total, axis)
+
+
+def _greatest(x: Array, axis: Axis) -> Array:
+    """The greatest element, which differentiation takes for a constant."""
+    return stop_gradient(max(x, axis, keepdims=True))
