@@ -23,35 +23,43 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t gradc_bits_of_float(float x) {
+/* Inlined always: a call that is left, for its size or because there are many, stops the
+ * vectorisation of the loop around it. */
+#if defined(__GNUC__)
+#define GRADC_INLINE static inline __attribute__((always_inline))
+#else
+#define GRADC_INLINE static inline
+#endif
+
+GRADC_INLINE uint32_t gradc_bits_of_float(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static inline float gradc_float_of_bits(uint32_t bits) {
+GRADC_INLINE float gradc_float_of_bits(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-static inline uint64_t gradc_bits_of_double(double x) {
+GRADC_INLINE uint64_t gradc_bits_of_double(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static inline double gradc_double_of_bits(uint64_t bits) {
+GRADC_INLINE double gradc_double_of_bits(uint64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-static inline float gradc_absf(float x) {
+GRADC_INLINE float gradc_absf(float x) {
     return gradc_float_of_bits(gradc_bits_of_float(x) & 0x7fffffffu);
 }
 
-static inline float gradc_copysignf(float magnitude, float sign) {
+GRADC_INLINE float gradc_copysignf(float magnitude, float sign) {
     return gradc_float_of_bits((gradc_bits_of_float(magnitude) & 0x7fffffffu) |
                                (gradc_bits_of_float(sign) & 0x80000000u));
 }
@@ -61,7 +69,7 @@ static inline float gradc_copysignf(float magnitude, float sign) {
  * Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits. ln 2 is subtracted in two
  * parts, the first short enough for n * part to be exact. 2^n is applied as two factors, so that
  * the overflow, and the one rounding of a denormal result, happen in the last multiplication. */
-static inline float gradc_expf(float x) {
+GRADC_INLINE float gradc_expf(float x) {
     float clamped = x > 89.0f ? 89.0f : x;           /* e^89 overflows */
     clamped = clamped < -104.0f ? -104.0f : clamped; /* e^-104 rounds to 0; NaN passes both */
     const float shifted = clamped * 1.44269504f + 12582912.0f;
@@ -81,7 +89,7 @@ static inline float gradc_expf(float x) {
 }
 
 /* ln(1 + f) for f in [-1/3, 1/3], as f - f^2/2 + f^3 P(f). */
-static inline float gradc_log1p_near_zero(float f) {
+GRADC_INLINE float gradc_log1p_near_zero(float f) {
     float p = -0.12885657f;
     p = p * f + 0.13986897f;
     p = p * f + -0.12185714f;
@@ -95,7 +103,7 @@ static inline float gradc_log1p_near_zero(float f) {
 }
 
 /* ln x = n ln 2 + ln m with x = 2^n m, m in [2/3, 4/3): near 1 then n = 0, and nothing cancels. */
-static inline float gradc_logf(float x) {
+GRADC_INLINE float gradc_logf(float x) {
     const int denormal = x < 1.17549435e-38f;
     const uint32_t bits = gradc_bits_of_float(denormal ? x * 8388608.0f : x);
     const uint32_t field = (bits + 0x00555555u) >> 23; /* 0x3f800000 - 0x3f2aaaab: n + 127 */
@@ -109,7 +117,7 @@ static inline float gradc_logf(float x) {
 }
 
 /* tanh |x| is |x| + |x|^3 P(x^2) below 5/8, and 1 - 2/(e^2|x| + 1) above. */
-static inline float gradc_tanhf(float x) {
+GRADC_INLINE float gradc_tanhf(float x) {
     const float a = gradc_absf(x);
     const float square = x * x;
     float p = -0.005695813f;
@@ -124,7 +132,7 @@ static inline float gradc_tanhf(float x) {
 
 /* 1/(1 + e^-x), with the exponential of -|x|, which cannot overflow. For negative x it is
  * e/(1 + e) = e - e (e/(1 + e)): where e is small, the rounding of 1 + e then does not matter. */
-static inline float gradc_sigmoidf(float x) {
+GRADC_INLINE float gradc_sigmoidf(float x) {
     const float e = gradc_expf(-gradc_absf(x));
     const float quotient = (x < 0.0f ? e : 1.0f) / (1.0f + e);
     return x < 0.0f ? e - e * quotient : quotient;
@@ -132,7 +140,7 @@ static inline float gradc_sigmoidf(float x) {
 
 /* e^x - 1 = 2^n (e^r - 1) + (2^n - 1), reduced as in gradc_expf; halved throughout, so that
  * 2^128 does not overflow before the sum is known. */
-static inline float gradc_expm1f(float x) {
+GRADC_INLINE float gradc_expm1f(float x) {
     float clamped = x > 89.0f ? 89.0f : x;
     clamped = clamped < -18.0f ? -18.0f : clamped; /* e^-18 - 1 rounds to -1 */
     const float shifted = clamped * 1.44269504f + 12582912.0f;
@@ -153,7 +161,7 @@ static inline float gradc_expm1f(float x) {
 
 /* ln(1 + x). u + lost is 1 + x exactly (Knuth's TwoSum); with u = 2^n m as in gradc_logf,
  * 1 + x = 2^n (1 + f) where f = (m - 1) + 2^-n lost. For n = 0 this f is x itself. */
-static inline float gradc_log1pf(float x) {
+GRADC_INLINE float gradc_log1pf(float x) {
     const float u = 1.0f + x;
     const float x_part = u - 1.0f;
     const float lost = (1.0f - (u - x_part)) + (x - x_part);
@@ -173,7 +181,7 @@ static inline float gradc_log1pf(float x) {
 
 /* erf |x| is |x| + |x| P(x^2) below 1, and 1 - e^(-|x| - |x| Q(|x|)) above, where Q approximates
  * -ln(erfc x)/x - 1 (the form is N. Juffa's); beyond 3.95 it rounds to 1. */
-static inline float gradc_erff(float x) {
+GRADC_INLINE float gradc_erff(float x) {
     const float a = gradc_absf(x);
     const float square = x * x;
     float p = 7.806903e-05f;
@@ -198,8 +206,8 @@ static inline float gradc_erff(float x) {
 
 /* The one of five words that `position`, in bits, points into. As masks, since gcc makes branches
  * of selects between constants and then does not vectorise. */
-static inline uint32_t gradc_word_at(uint32_t position, uint32_t w0, uint32_t w1, uint32_t w2,
-                                     uint32_t w3, uint32_t w4) {
+GRADC_INLINE uint32_t gradc_word_at(uint32_t position, uint32_t w0, uint32_t w1, uint32_t w2,
+                                    uint32_t w3, uint32_t w4) {
     const uint32_t from_1 = 0u - (uint32_t)(position >= 32u);
     const uint32_t from_2 = 0u - (uint32_t)(position >= 64u);
     const uint32_t from_3 = 0u - (uint32_t)(position >= 96u);
@@ -214,7 +222,7 @@ static inline uint32_t gradc_word_at(uint32_t position, uint32_t w0, uint32_t w1
  * 24 bits, |x| 2/pi mod 4 needs only the 96 bits of 2/pi that begin at weight 2^(1-e): higher ones
  * contribute multiples of 4, lower ones less than 2^-69, and no float is nearer than 2^-32 to a
  * multiple of pi/2. The 64-bit product has the quadrant in its top two bits. */
-static inline float gradc_reduce_quarter_turn(float x, uint32_t *quadrant) {
+GRADC_INLINE float gradc_reduce_quarter_turn(float x, uint32_t *quadrant) {
     const uint32_t bits = gradc_bits_of_float(x) & 0x7fffffffu;
     const uint32_t m = (bits & 0x007fffffu) | 0x00800000u;
     const uint32_t position = (bits >> 23) - 126u; /* wraps below 1/2, where it is not used */
@@ -245,7 +253,7 @@ static inline float gradc_reduce_quarter_turn(float x, uint32_t *quadrant) {
 }
 
 /* sin r for even, cos r for odd quadrants, negated in the upper two: sin(r + quadrant pi/2). */
-static inline float gradc_sin_of_quadrant(float r, uint32_t quadrant) {
+GRADC_INLINE float gradc_sin_of_quadrant(float r, uint32_t quadrant) {
     const float square = r * r;
     float sine = -0.00019517909f;
     sine = sine * square + 0.008332187f;
@@ -259,7 +267,7 @@ static inline float gradc_sin_of_quadrant(float r, uint32_t quadrant) {
     return gradc_float_of_bits(gradc_bits_of_float(y) ^ ((quadrant & 2u) << 30));
 }
 
-static inline float gradc_sinf(float x) {
+GRADC_INLINE float gradc_sinf(float x) {
     uint32_t quadrant;
     const float r = gradc_reduce_quarter_turn(x, &quadrant);
     const float y = gradc_sin_of_quadrant(r, quadrant);
@@ -268,7 +276,7 @@ static inline float gradc_sinf(float x) {
     return gradc_absf(x) < INFINITY ? odd : x - x; /* NaN */
 }
 
-static inline float gradc_cosf(float x) {
+GRADC_INLINE float gradc_cosf(float x) {
     uint32_t quadrant;
     const float r = gradc_reduce_quarter_turn(x, &quadrant);
     const float y = gradc_sin_of_quadrant(r, quadrant + 1u);
@@ -276,16 +284,16 @@ static inline float gradc_cosf(float x) {
 }
 
 /* For double: libm, under the names that generated code uses. */
-static inline double gradc_exp(double x) { return exp(x); }
-static inline double gradc_expm1(double x) { return expm1(x); }
-static inline double gradc_log(double x) { return log(x); }
-static inline double gradc_log1p(double x) { return log1p(x); }
-static inline double gradc_tanh(double x) { return tanh(x); }
-static inline double gradc_erf(double x) { return erf(x); }
-static inline double gradc_sin(double x) { return sin(x); }
-static inline double gradc_cos(double x) { return cos(x); }
+GRADC_INLINE double gradc_exp(double x) { return exp(x); }
+GRADC_INLINE double gradc_expm1(double x) { return expm1(x); }
+GRADC_INLINE double gradc_log(double x) { return log(x); }
+GRADC_INLINE double gradc_log1p(double x) { return log1p(x); }
+GRADC_INLINE double gradc_tanh(double x) { return tanh(x); }
+GRADC_INLINE double gradc_erf(double x) { return erf(x); }
+GRADC_INLINE double gradc_sin(double x) { return sin(x); }
+GRADC_INLINE double gradc_cos(double x) { return cos(x); }
 
-static inline double gradc_sigmoid(double x) {
+GRADC_INLINE double gradc_sigmoid(double x) {
     const double e = exp(-fabs(x));
     return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }

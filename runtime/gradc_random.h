@@ -26,8 +26,8 @@ typedef struct {
 
 /* Philox 4x32-10: 128 random bits from a counter of 128 bits and a key of 64.
  * Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011). */
-static inline gradc_random_block gradc_philox(uint64_t counter_low, uint64_t counter_high,
-                                              uint64_t key) {
+GRADC_INLINE gradc_random_block gradc_philox(uint64_t counter_low, uint64_t counter_high,
+                                             uint64_t key) {
     uint32_t c0 = (uint32_t)counter_low, c1 = (uint32_t)(counter_low >> 32);
     uint32_t c2 = (uint32_t)counter_high, c3 = (uint32_t)(counter_high >> 32);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -47,24 +47,24 @@ static inline gradc_random_block gradc_philox(uint64_t counter_low, uint64_t cou
 
 /* a * b, correctly rounded and then with its lowest bit cleared. A compiler may contract a product
  * and a sum into one rounding where the machine can; through the cleared bit it cannot. */
-static inline double gradc_rounded_product(double a, double b) {
+GRADC_INLINE double gradc_rounded_product(double a, double b) {
     return gradc_double_of_bits(gradc_bits_of_double(a * b) & ~(uint64_t)1);
 }
 
 /* A block gives four floats, or two doubles: `lane` says which. */
 
-static inline float gradc_uniformf_of_block(gradc_random_block block, size_t lane) {
+GRADC_INLINE float gradc_uniformf_of_block(gradc_random_block block, size_t lane) {
     return (float)(int32_t)(block.word[lane] >> 8) * 5.9604644775390625e-8f; /* 2^-24 */
 }
 
-static inline double gradc_uniform_of_block(gradc_random_block block, size_t lane) {
+GRADC_INLINE double gradc_uniform_of_block(gradc_random_block block, size_t lane) {
     const uint64_t bits = ((uint64_t)block.word[2 * lane] << 32) | block.word[2 * lane + 1];
     return gradc_double_of_bits(0x3ff0000000000000u | (bits >> 12)) - 1.0; /* 52 bits in [1, 2) */
 }
 
 /* ln u for u in (0, 1], normal: n ln 2 + 2 artanh s, with u = 2^n m, m in [1/sqrt 2, sqrt 2) and
  * s = (m - 1)/(m + 1); eleven terms of the series leave less than 2^-60. */
-static inline double gradc_random_log(double u) {
+GRADC_INLINE double gradc_random_log(double u) {
     const uint64_t bits = gradc_bits_of_double(u);
     const uint64_t field = (bits + 0x00095f619980c433u) >> 52; /* n + 1023 */
     const double m = gradc_double_of_bits(bits - (field << 52) + 0x3ff0000000000000u);
@@ -86,7 +86,7 @@ static inline double gradc_random_log(double u) {
 }
 
 /* sin r for |r| <= pi/4: Taylor series to r^15, which leaves less than 2^-54. */
-static inline double gradc_random_sin(double r) {
+GRADC_INLINE double gradc_random_sin(double r) {
     const double square = gradc_rounded_product(r, r);
     double series = -1.0 / 1307674368000.0;
     series = gradc_rounded_product(series, square) + 1.0 / 6227020800.0;
@@ -100,7 +100,7 @@ static inline double gradc_random_sin(double r) {
 }
 
 /* cos r for |r| <= pi/4: Taylor series to r^16. */
-static inline double gradc_random_cos(double r) {
+GRADC_INLINE double gradc_random_cos(double r) {
     const double square = gradc_rounded_product(r, r);
     double series = 1.0 / 20922789888000.0;
     series = gradc_rounded_product(series, square) - 1.0 / 87178291200.0;
@@ -116,7 +116,7 @@ static inline double gradc_random_cos(double r) {
 /* One of a pair of independent normal numbers from 2 x 64 random bits, of which the upper count.
  * Box and Muller, "A Note on the Generation of Random Normal Deviates" (1958): a point at distance
  * sqrt(-2 ln u), u in (0, 1], in a random direction; `lane` 0 is its x, 1 its y. */
-static inline double gradc_normal_of_bits(uint64_t distance, uint64_t direction, size_t lane) {
+GRADC_INLINE double gradc_normal_of_bits(uint64_t distance, uint64_t direction, size_t lane) {
     /* 52 bits in the mantissa of [1, 2). */
     const double u = 2.0 - gradc_double_of_bits(0x3ff0000000000000u | (distance >> 12));
     const double radius = sqrt(-2.0 * gradc_random_log(u));
@@ -128,13 +128,13 @@ static inline double gradc_normal_of_bits(uint64_t distance, uint64_t direction,
     return gradc_rounded_product(radius, (turned & 2u) != 0u ? -y : y);
 }
 
-static inline float gradc_normalf_of_block(gradc_random_block block, size_t lane) {
+GRADC_INLINE float gradc_normalf_of_block(gradc_random_block block, size_t lane) {
     const size_t first = lane & 2u;
     return (float)gradc_normal_of_bits((uint64_t)block.word[first] << 32,
                                        (uint64_t)block.word[first + 1] << 32, lane & 1u);
 }
 
-static inline double gradc_normal_of_block(gradc_random_block block, size_t lane) {
+GRADC_INLINE double gradc_normal_of_block(gradc_random_block block, size_t lane) {
     return gradc_normal_of_bits(((uint64_t)block.word[0] << 32) | block.word[1],
                                 ((uint64_t)block.word[2] << 32) | block.word[3], lane);
 }
@@ -142,19 +142,19 @@ static inline double gradc_normal_of_block(gradc_random_block block, size_t lane
 /* Element `index` of a stream: uniform in [0, 1) with 24 or 52 bits, or of the standard normal
  * distribution (at most 6.7, or 8.5, from zero). */
 
-static inline float gradc_uniformf(uint64_t seed, uint64_t stream, uint64_t index) {
+GRADC_INLINE float gradc_uniformf(uint64_t seed, uint64_t stream, uint64_t index) {
     return gradc_uniformf_of_block(gradc_philox(index >> 2, stream, seed), (size_t)(index & 3u));
 }
 
-static inline double gradc_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
+GRADC_INLINE double gradc_uniform(uint64_t seed, uint64_t stream, uint64_t index) {
     return gradc_uniform_of_block(gradc_philox(index >> 1, stream, seed), (size_t)(index & 1u));
 }
 
-static inline float gradc_normalf(uint64_t seed, uint64_t stream, uint64_t index) {
+GRADC_INLINE float gradc_normalf(uint64_t seed, uint64_t stream, uint64_t index) {
     return gradc_normalf_of_block(gradc_philox(index >> 2, stream, seed), (size_t)(index & 3u));
 }
 
-static inline double gradc_normal(uint64_t seed, uint64_t stream, uint64_t index) {
+GRADC_INLINE double gradc_normal(uint64_t seed, uint64_t stream, uint64_t index) {
     return gradc_normal_of_block(gradc_philox(index >> 1, stream, seed), (size_t)(index & 1u));
 }
 
