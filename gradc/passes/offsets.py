@@ -28,8 +28,11 @@ PLACED = np.iinfo(np.int64).max // 2
 SEARCH_BUFFERS = 400
 """Beyond this many buffers the search is left out; it would not finish in its budget."""
 
-SEARCH_NODES = 4_000
+SEARCH_NODES = 20_000
 """Partial plans the search may visit in all. A count, not a clock, so that results do not vary."""
+
+ATTEMPT_NODES = 500
+"""Partial plans visited at one capacity under one priority before the next is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,9 @@ def place(
         raise ValueError("two buffers have one name")
     offsets = {b.name: 0 for b in buffers}
     occupying = _occupying(buffers)
+    bound = lower_bound(occupying)
     for group in _apart(occupying):
-        problem = _Problem.of(group, _grain(occupying))
+        problem = _Problem.of(group, _grain(occupying), bound)
         found = _skyline(problem)
         if problem.top(found) > problem.bound and len(group) <= search_buffers:
             found = _search(problem, found, search_nodes)
@@ -163,10 +167,10 @@ class _Problem:
     last: Ints
     width: Ints  # in steps, not sections
     load: Ints  # per section: bytes live
-    bound: int
+    bound: int  # of all groups: no use in being lower
 
     @staticmethod
-    def of(group: Sequence[Buffer], grain: int) -> _Problem:
+    def of(group: Sequence[Buffer], grain: int, bound: int) -> _Problem:
         size = np.array([round_up(b.size, grain) for b in group], dtype=np.int64)
         alignment = np.array([b.alignment for b in group], dtype=np.int64)
         born = np.array([b.first for b in group], dtype=np.int64)
@@ -177,7 +181,7 @@ class _Problem:
         np.add.at(change, first, size)
         np.subtract.at(change, last, size)
         load = np.cumsum(change)[:-1]
-        return _Problem(size, alignment, first, last, dead - born, load, int(load.max()))
+        return _Problem(size, alignment, first, last, dead - born, load, bound)
 
     def top(self, offsets: Ints) -> int:
         return int((offsets + self.size).max())
@@ -236,21 +240,53 @@ def _lay(p: _Problem, rank: Ints) -> Ints:
 
 
 def _search(p: _Problem, known: Ints, budget: int) -> Ints:
-    """A better plan than `known`, if the budget finds one: at the bound first, then bisecting."""
+    """A better plan than `known`, if the budget finds one: at the bound first, then bisecting.
+
+    Each capacity is tried under each priority for a while: a bad early choice is better left by
+    starting over in another order than by undoing everything after it.
+    """
     best, low, capacity = known, p.bound, p.bound
-    share = budget // 4
-    while low < p.top(best) and budget > 0:
-        attempt = _Attempt(p, capacity, min(share, budget))
-        offsets = attempt.run()
-        budget -= attempt.visited
-        if offsets is None:
-            low = capacity + 1
+    while low < p.top(best):
+        found = None
+        for rank in _priorities(p):
+            attempt = _Attempt(p, rank, capacity, min(ATTEMPT_NODES, budget))
+            found = attempt.run()
+            budget -= attempt.visited
+            if found is not None or attempt.visited < ATTEMPT_NODES:
+                break  # a plan, or the proof that there is none, or no budget
+        if found is not None:
+            best = found
         else:
-            best = offsets
-        capacity = (low + p.top(best)) // 2
-        if capacity >= p.top(best):
+            low = capacity + 1
+        if budget <= 0 or p.top(best) - low < p.bound // 1000:
             break
+        capacity = (low + p.top(best)) // 2
     return best
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Buffers still to be placed, by birth, that share sections with each other and no others.
+
+    They go above the buffer `index`, which was laid last, at `offset`; should they not fit, the
+    frame `parent` of the stack must choose again.
+    """
+
+    todo: Ints
+    offset: int
+    index: int
+    parent: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """One level of the search: the part at hand, and the state each of its choices begins with."""
+
+    part: _Part
+    later: tuple[_Part, ...]  # once this part is placed
+    choices: list[int]  # the best last
+    floor: Ints
+    rest: Ints
 
 
 class _Attempt:
@@ -261,66 +297,77 @@ class _Attempt:
     other need be tried.
     """
 
-    def __init__(self, p: _Problem, capacity: int, budget: int) -> None:
-        rank = next(iter(_priorities(p)))
-        self.rank = rank
+    def __init__(self, p: _Problem, rank: Ints, capacity: int, budget: int) -> None:
+        self.rank, self.capacity, self.budget = rank, capacity, budget
         self.size, self.alignment = p.size[rank], p.alignment[rank]
         self.first, self.last = p.first[rank], p.last[rank]
-        self.capacity = capacity
-        self.budget = budget
+        section = np.arange(len(p.load))
+        inside = (section >= self.first[:, None]) & (section < self.last[:, None])
+        self.outside = np.where(inside, 0, PLACED)  # added to a floor: not counted elsewhere
         self.visited = 0
         self.floor = np.zeros(len(rank), dtype=np.int64)
-        self.ground = np.zeros(
-            len(p.load), dtype=np.int64
-        )  # per section: the top of what is placed
         self.rest = p.load.copy()  # per section: bytes still to be placed
         self.offsets = np.zeros(len(rank), dtype=np.int64)
 
     def run(self) -> Ints | None:
-        by_birth = np.argsort(self.first, kind="stable")
-        if not self._solve(by_birth, 0, -1):
-            return None
-        offsets = np.empty_like(self.offsets)
-        offsets[self.rank] = self.offsets
-        return offsets
-
-    def _solve(self, todo: Ints, offset: int, index: int) -> bool:
-        """Place `todo` (by birth) above the buffer `index` that was laid last, at `offset`."""
-        if len(todo) == 0:
-            return True
-        gaps = np.maximum.accumulate(self.last[todo])[:-1] <= self.first[todo][1:]
-        if gaps.any():  # parts of the rest that share no section are problems of their own
-            parts = np.split(todo, np.flatnonzero(gaps) + 1)
-            return all(self._solve(part, offset, index) for part in parts)
-        floor = self.floor[todo]
-        reach = (floor + self.size[todo]).min()  # above it a whole buffer would fit beneath
-        open_ = todo[(floor < reach) & ((floor > offset) | ((floor == offset) & (todo > index)))]
-        for i in open_[np.lexsort((open_, self.floor[open_]))]:
+        """The offsets of a plan, or None: there is none, or none was found in the budget."""
+        stack = [self._frame(_Part(np.argsort(self.first, kind="stable"), 0, -1, -1), ())]
+        while stack:
+            frame = stack[-1]
+            if not frame.choices:
+                del stack[frame.part.parent + 1 :]
+                continue
             if self.visited >= self.budget:
-                return False
+                return None
             self.visited += 1
-            if self._try(int(i), todo):
-                return True
-        return False
+            i = frame.choices.pop()
+            self.floor, self.rest = frame.floor.copy(), frame.rest.copy()
+            left = frame.part.todo[frame.part.todo != i]
+            self._lay(i, left)
+            if not self._fits(left, int(self.offsets[i])):
+                continue
+            agenda = [
+                _Part(todo, int(self.offsets[i]), i, len(stack) - 1) for todo in self._split(left)
+            ]
+            if not agenda and not frame.later:
+                return self.offsets[np.argsort(self.rank)]
+            part, *later = (*agenda, *frame.later)
+            stack.append(self._frame(part, tuple(later)))
+        return None
 
-    def _try(self, i: int, todo: Ints) -> bool:
-        """Lay buffer `i` on its floor and go on; undo everything if that leads nowhere."""
-        offset = int(self.floor[i])
-        saved = self.floor.copy(), self.ground.copy(), self.rest.copy()
-        span = slice(self.first[i], self.last[i])
-        top = offset + int(self.size[i])
-        self.ground[span] = top
-        self.rest[span] -= self.size[i]
-        left = todo[todo != i]
+    def _frame(self, part: _Part, later: tuple[_Part, ...]) -> _Frame:
+        """What may be laid next: on a fresh floor, below where a whole buffer would fit beneath."""
+        floor = self.floor[part.todo]
+        reach = (floor + self.size[part.todo]).min()
+        fresh = (floor > part.offset) | ((floor == part.offset) & (part.todo > part.index))
+        choices = part.todo[(floor < reach) & fresh]
+        choices = choices[np.lexsort((choices, self.floor[choices]))][::-1]
+        return _Frame(part, later, choices.tolist(), self.floor, self.rest)
+
+    def _split(self, todo: Ints) -> list[Ints]:
+        """`todo` (by birth) in parts that share no section."""
+        if len(todo) == 0:
+            return []
+        gaps = np.maximum.accumulate(self.last[todo])[:-1] <= self.first[todo][1:]
+        return np.split(todo, np.flatnonzero(gaps) + 1) if gaps.any() else [todo]
+
+    def _lay(self, i: int, left: Ints) -> None:
+        """Lay buffer `i` on its floor; the floors of those `left` beside it rise to its top."""
+        self.offsets[i] = self.floor[i]
+        top = self.floor[i] + self.size[i]
+        self.rest[self.first[i] : self.last[i]] -= self.size[i]
         beside = left[(self.first[left] < self.last[i]) & (self.last[left] > self.first[i])]
         raised = (top + self.alignment[beside] - 1) & -self.alignment[beside]
         self.floor[beside] = np.maximum(self.floor[beside], raised)
-        fits = bool((self.floor[beside] + self.size[beside] <= self.capacity).all())
-        if fits:
-            need = np.maximum(self.ground, offset) + self.rest
-            fits = bool((need[self.rest > 0] <= self.capacity).all())
-        if fits and self._solve(left, offset, i):
-            self.offsets[i] = offset
+
+    def _fits(self, left: Ints, offset: int) -> bool:
+        """Whether in each section the bytes left, above the lowest floor of those left, fit."""
+        if len(left) == 0:
             return True
-        self.floor, self.ground, self.rest = saved
-        return False
+        floor = np.maximum(self.floor[left], offset)
+        if (floor + self.size[left]).max() > self.capacity:
+            return False
+        part = slice(self.first[left].min(), self.last[left].max())
+        ground = (self.outside[left, part] + floor[:, None]).min(axis=0)
+        rest = self.rest[part]
+        return bool((ground + rest)[rest > 0].max() <= self.capacity)
