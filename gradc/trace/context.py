@@ -20,6 +20,7 @@ from ..errors import GradcError, Label, Span, TraceError, fail
 from ..graph import NO_ATTRS, Builder, Node
 
 E = TypeVar("E", bound=GradcError)
+LARGEST_CONSTANT = 1 << 20
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -64,10 +65,12 @@ def located_by_traceback(found: E, trace: TracebackType | None) -> E:
 class Trace:
     """One function being traced.
 
-    `cotangents` remembers which node is the gradient of which, to name it `d_<name>` at the end.
+    `cotangents` remembers which node is the gradient of which, to name it `d_<name>` at the end. An
+    array of more than `largest_constant` elements has to be an argument (None: there is no limit).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest_constant: int | None = LARGEST_CONSTANT) -> None:
+        self.largest_constant = largest_constant
         self.builder = Builder()
         self.is_open = True
         self.cotangents: dict[int, int] = {}

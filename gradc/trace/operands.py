@@ -26,8 +26,6 @@ from ..errors import (
 from .context import Trace, error, located, user_span
 from .value import Value
 
-LARGEST_CONSTANT = 1 << 20  # elements
-
 
 def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
     """`operand` as a value of the trace; a Python scalar takes `dtype` or its default."""
@@ -51,12 +49,13 @@ def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
     if array.size > 1 and _is_uniform(array):
         scalar = Value(owner, constant(owner, array.reshape(-1)[0], own))
         return broadcast_to(scalar, array.shape)
-    if array.size > LARGEST_CONSTANT:
+    limit = owner.largest_constant
+    if limit is not None and array.size > limit:
         raise error(
             TraceError,
             "GC216",
             f"an array of {array.size:,} elements is used but is not an argument of the function",
-            notes=(f"an array of at most {LARGEST_CONSTANT:,} elements is written into the code",),
+            notes=(f"an array of at most {limit:,} elements is written into the code",),
             helps=("pass it as an argument",),
         )
     return Value(owner, constant(owner, array, own))

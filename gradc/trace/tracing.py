@@ -18,7 +18,7 @@ from ..dtypes import Spec, as_dtype, default_dtype
 from ..errors import GradcError, user_errors
 from ..graph import Graph, verify
 from ..tree import Tree, flatten
-from .context import Trace, located_by_traceback
+from .context import LARGEST_CONSTANT, Trace, located_by_traceback
 from .naming import name_by_assignment
 from .operands import lift
 from .value import Value
@@ -57,16 +57,17 @@ def trace_tree(
     *args: Any,
     names: Sequence[str] | None = None,
     tied: bool = True,
+    largest_constant: int | None = LARGEST_CONSTANT,
 ) -> Traced:
     """The graph of `fn(*args)` with the nestings of arguments and results.
 
     `names` are the names of the arguments, by default those of `fn`'s signature. `tied`: one array
-    that is reached twice within one argument is one input.
+    that is reached twice within one argument is one input. `largest_constant`: see `Trace`.
     """
     names = list(names or argument_names(fn, len(args)))
     leaves, in_tree = flatten(args)
     paths = _paths(in_tree, names)
-    owner = Trace()
+    owner = Trace(largest_constant)
     values, positions = _inputs(owner, in_tree, leaves, paths, tied=tied)
     try:
         with owner.running():

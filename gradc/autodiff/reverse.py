@@ -1,0 +1,199 @@
+"""Reverse mode: the gradient of one node of a running trace with respect to others.
+
+Enters: a running trace, a function and its arguments. Leaves: traced values, the gradients. Always
+holds: a gradient is made of the same ops as the function, so it can be differentiated again; nodes
+are visited in descending order and contributions are added in that order, so the result is the same
+on every run; a missing gradient is an error, never silently zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..dtypes import is_float
+from ..errors import DTypeError, ShapeError, TraceError, UnsupportedError, fail
+from ..functions import zeros
+from ..graph import Node
+from ..ops import OPS
+from ..trace import Trace, Value, argument_names, current_trace, error, lift
+from ..tree import Tree, flatten
+
+Function = Callable[..., Any]
+REACHED, STOPPED, UNREACHED = "reached", "stopped", "unreached"
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The value of a function and its gradient.
+
+    `reach` says, for the path of each leaf, how the value depends on it: `reached`; `stopped`, only
+    through ops that pass no gradient (`stop_gradient`, `floor`, comparisons); or `unreached`.
+    """
+
+    value: Any
+    aux: Any
+    gradients: Any
+    reach: Mapping[str, str]
+
+
+def pull_back(
+    owner: Trace, cotangents: Sequence[tuple[Value, Any]], targets: Sequence[int]
+) -> list[Value | None]:
+    """The cotangent of each target node, given pairs of an output and its cotangent.
+
+    None where no gradient flows. Raises `UnsupportedError` where one must flow through an op that
+    has no rule for it.
+    """
+    nodes = owner.builder.nodes
+    last = max((output.node_id for output, _ in cotangents), default=-1)
+    needed = set(targets)
+    for i, node in nodes.items():
+        if i <= last and is_float(node.dtype) and not needed.isdisjoint(node.args):
+            needed.add(i)
+    collected: dict[int, Value] = {}
+    for output, g in cotangents:
+        _add(collected, output.node_id, lift(owner, g, output.dtype))
+    for i in range(last, min(targets, default=0) - 1, -1):
+        if i not in collected or i not in needed:
+            continue
+        owner.cotangents.setdefault(i, collected[i].node_id)
+        if i in targets:
+            continue
+        with owner.deriving(nodes[i]):
+            for a, g in _contributions(owner, nodes[i], collected[i], needed):
+                _add(collected, a, g)
+    return [collected.get(i) for i in targets]
+
+
+def _add(collected: dict[int, Value], node_id: int, g: Value) -> None:
+    collected[node_id] = collected[node_id] + g if node_id in collected else g
+
+
+def _contributions(owner: Trace, node: Node, g: Value, needed: set[int]) -> list[tuple[int, Value]]:
+    """What `node` passes on to each of its arguments that a gradient is wanted for."""
+    wanted = [a in needed for a in node.args]
+    if not any(wanted):
+        return []
+    rule = OPS[node.op].vjp
+    if rule is None:
+        raise fail(
+            UnsupportedError,
+            "GC301",
+            f"`{node.op}` has no gradient",
+            span=node.span,
+            helps=("if the gradient is not wanted, cut it with `gd.stop_gradient`",),
+        )
+    args = [Value(owner, a) for a in node.args]
+    pulled = rule(g, Value(owner, node.id), *args, **node.attrs)
+    triples = zip(node.args, pulled, wanted, strict=True)
+    return [(a, part) for a, part, want in triples if want and part is not None]
+
+
+# inside a trace
+
+
+def mark(owner: Trace, argument: Any, name: str) -> tuple[Any, list[int], list[str], Tree]:
+    """The argument with each leaf behind an `identity` marker of its own, and the markers' ids.
+
+    A marker makes the gradient one with respect to this argument alone: the same value used by the
+    function in another way (through a closure) is a constant. Tied leaves share a marker.
+    """
+    leaves, tree = flatten(argument)
+    markers: dict[int, int] = {}
+    marked, ids = [], []
+    for leaf, path in zip(leaves, tree.paths(name), strict=True):
+        value = lift(owner, leaf)
+        if not is_float(value.dtype):
+            raise error(
+                DTypeError,
+                "GC302",
+                f"the gradient with respect to `{path}` is asked for, which is {value.spec!r}",
+                helps=("convert it to a floating-point number first",),
+            )
+        if value.node_id not in markers:
+            marker = owner.add("identity", (value.node_id,), unique=True)
+            owner.builder.rename(marker, value.node.name or path)
+            markers[value.node_id] = marker
+        ids.append(markers[value.node_id])
+        marked.append(Value(owner, ids[-1], argument=path))
+    return tree.unflatten(marked), ids, tree.paths(name), tree
+
+
+def _scalar_loss(owner: Trace, result: Any) -> Value:
+    leaves, _ = flatten(result)
+    if len(leaves) != 1 or leaves[0] is not result:
+        raise error(
+            TraceError,
+            "GC303",
+            f"the loss must be one scalar, got a `{type(result).__name__}`",
+            helps=("return further values with `has_aux=True`",),
+        )
+    loss = lift(owner, result)
+    span = loss.node.span
+    if loss.shape:
+        raise fail(
+            ShapeError,
+            "GC303",
+            f"the loss must be a scalar, got {loss.spec!r}",
+            span=span,
+            helps=("reduce it, for example by `.mean()`",),
+        )
+    if not is_float(loss.dtype):
+        raise fail(
+            DTypeError, "GC303", f"the loss must be a real number, got {loss.spec!r}", span=span
+        )
+    return loss
+
+
+def gradient_of(
+    fn: Function, args: Sequence[Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False
+) -> Gradient:
+    """Value, gradient and reach of `fn(*args)`, inside a running trace."""
+    owner = current_trace()
+    if owner is None:
+        raise error(TraceError, "GC304", "`gradient_of` works inside a traced function only")
+    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    names = argument_names(fn, len(args))
+    args = list(args)
+    targets: list[int] = []
+    paths: list[str] = []
+    trees: list[Tree] = []
+    for i in chosen:
+        args[i], ids, own_paths, tree = mark(owner, args[i], names[i])
+        targets += ids
+        paths += own_paths
+        trees.append(tree)
+    result = fn(*args)
+    value, aux = result if has_aux else (result, None)
+    loss = _scalar_loss(owner, value)
+    pulled = pull_back(owner, [(loss, 1.0)], targets)
+    reach = _reach(owner, loss.node_id, targets, pulled)
+    leaves = iter(or_zeros(owner, targets, pulled))
+    gradients = [tree.unflatten([next(leaves) for _ in range(tree.count)]) for tree in trees]
+    whole = gradients[0] if isinstance(argnums, int) else tuple(gradients)
+    return Gradient(loss, aux, whole, dict(zip(paths, reach, strict=True)))
+
+
+def or_zeros(owner: Trace, targets: Sequence[int], pulled: Sequence[Value | None]) -> list[Value]:
+    specs = [owner.builder.nodes[i].spec for i in targets]
+    return [
+        zeros(spec.shape, dtype=spec.dtype) if g is None else g.copy()
+        for spec, g in zip(specs, pulled, strict=True)
+    ]
+
+
+def _reach(
+    owner: Trace, loss: int, targets: Sequence[int], pulled: Sequence[Value | None]
+) -> list[str]:
+    ancestors, stack = set(), [loss]
+    while stack:
+        i = stack.pop()
+        if i not in ancestors:
+            ancestors.add(i)
+            stack.extend(owner.builder.nodes[i].args)
+    return [
+        REACHED if g is not None else STOPPED if i in ancestors else UNREACHED
+        for i, g in zip(targets, pulled, strict=True)
+    ]

@@ -1,0 +1,126 @@
+"""`grad`, `value_and_grad`, `vjp`: functions that make functions.
+
+Enters: a function of arrays. Leaves: a function that computes its gradient. Always holds: on
+traced values the gradient becomes part of the running trace; on NumPy arrays the function is
+traced and its graph computed by NumPy at once; the gradient has the nesting of the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import is_float
+from ..errors import ShapeError, TraceError, user_errors
+from ..interpret import interpret
+from ..trace import Value, argument_names, current_trace, error, lift, trace_tree
+from ..tree import flatten, map_leaves
+from .reverse import gradient_of, mark, or_zeros, pull_back
+
+Function = Callable[..., Any]
+
+
+def _is_traced(args: Sequence[Any]) -> bool:
+    return current_trace() is not None or any(isinstance(v, Value) for v in flatten(args)[0])
+
+
+def _at_once(fn: Function, args: Sequence[Any], names: Sequence[str]) -> Any:
+    """`fn(*args)` on NumPy arrays, by tracing and interpreting; Python floats count as float64."""
+    args = map_leaves(lambda v: np.float64(v) if isinstance(v, float) else v, tuple(args))
+    traced = trace_tree(fn, *args, names=names, largest_constant=None)
+    outputs = interpret(traced.graph, traced.arrays(flatten(args)[0]))
+    return traced.out_tree.unflatten([out if out.ndim else out[()] for out in outputs])
+
+
+def value_and_grad(
+    fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Function:
+    """A function that returns `fn`'s value and its gradient with respect to the chosen arguments.
+
+    `fn` returns a scalar, or with `has_aux` a pair of a scalar and anything else; the result is
+    then `((value, aux), gradient)`. The gradient has the nesting of the argument, and is a tuple of
+    those if `argnums` is a sequence. What the function does not depend on has gradient zero.
+    """
+
+    @user_errors
+    @wraps(fn)
+    def with_gradient(*args: Any) -> Any:
+        def inside(*args: Any) -> Any:
+            found = gradient_of(fn, args, argnums, has_aux=has_aux)
+            return ((found.value, found.aux) if has_aux else found.value), found.gradients
+
+        return (
+            inside(*args)
+            if _is_traced(args)
+            else _at_once(inside, args, argument_names(fn, len(args)))
+        )
+
+    return with_gradient
+
+
+def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
+    """A function that returns the gradient of `fn`, or `(gradient, aux)` with `has_aux`.
+
+    See `value_and_grad`.
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    @user_errors
+    @wraps(fn)
+    def gradient(*args: Any) -> Any:
+        value, gradients = both(*args)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return gradient
+
+
+@user_errors
+def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
+    """`fn(*args)`, and a function from a cotangent of it to the arguments' cotangents, a tuple."""
+    if _is_traced(args):
+        return _traced_vjp(fn, args)
+    names = argument_names(fn, len(args))
+
+    def pull(cotangent: Any) -> Any:
+        return _at_once(
+            lambda *all: vjp(fn, *all[:-1])[1](all[-1]), (*args, cotangent), [*names, "g"]
+        )
+
+    return _at_once(fn, args, names), pull
+
+
+def _traced_vjp(fn: Function, args: Sequence[Any]) -> tuple[Any, Function]:
+    owner = current_trace()
+    assert owner is not None
+    marked = [mark(owner, a, n) for a, n in zip(args, argument_names(fn, len(args)), strict=True)]
+    targets = [i for m in marked for i in m[1]]
+    result = fn(*(m[0] for m in marked))
+    leaves, out_tree = flatten(result)
+    outputs = [lift(owner, leaf) for leaf in leaves]
+
+    def pull(cotangent: Any) -> Any:
+        given, given_tree = flatten(cotangent)
+        if given_tree.paths() != out_tree.paths():
+            raise error(
+                TraceError,
+                "GC305",
+                f"the cotangent has leaves {given_tree.paths()}, the result {out_tree.paths()}",
+            )
+        pairs = [(y, g) for y, g in zip(outputs, given, strict=True) if is_float(y.dtype)]
+        for y, g in pairs:
+            if np.shape(g) != y.shape:
+                raise error(
+                    ShapeError, "GC305", f"a cotangent of {y.spec!r} has shape {list(np.shape(g))}"
+                )
+        pulled = iter(or_zeros(owner, targets, pull_back(owner, pairs, targets)))
+        return tuple(m[3].unflatten([next(pulled) for _ in m[1]]) for m in marked)
+
+    return result, pull
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, an array or any nesting of arrays, as a constant for differentiation."""
+    return map_leaves(lambda v: v.stop_gradient() if isinstance(v, Value) else v, x)
