@@ -1,0 +1,279 @@
+"""The trainer: what a user holds to fit, evaluate, predict, save and load.
+
+Enters: a compiled step and data. Leaves: a `History`, means of loss and metrics, predictions,
+checkpoints. Always holds: state changes only through the step itself or through a checkpoint that
+fits it wholly; `epoch` counts the whole epochs that shaped the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import tree
+from ..dtypes import Spec
+from ..errors import ArgumentError, CheckpointError, DataError, fail, user_errors
+from . import checkpoint as checkpoints
+from .checkpoint import PathLike
+from .data import Batches, Columns, Step, as_array, equal_rows, read, values_of
+from .history import History, Record, append_to_journal, read_journal, write_journal
+from .interrupt import Interrupt
+from .loop import Loop, Position, Settings, weighted_means
+from .progress import AnyCallback, Callback, Run, as_callbacks, shown
+
+METADATA = "gradc.training"
+JOURNAL = "metrics.jsonl"
+
+
+class Trainer:
+    """Trains a step on data of any number of rows.
+
+    `step` is what `gradc.train_step` returns. The trainer keeps no parameters: they live in the
+    step, and several trainers may share one.
+    """
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self._position = Position()
+
+    @property
+    def epoch(self) -> int:
+        """How many whole epochs the state has been trained for."""
+        return self._position.epoch
+
+    def __repr__(self) -> str:
+        return f"Trainer(`{self.step.name}`, {self.epoch} epochs)"
+
+    @user_errors
+    def fit(
+        self,
+        data: Any,
+        epochs: int = 1,
+        *,
+        validation: Any = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        checkpoint: PathLike | None = None,
+        resume: bool = False,
+        callbacks: Sequence[AnyCallback] = (),
+        progress: bool = True,
+        drop_last: bool = False,
+        lr: float | None = None,
+    ) -> History:
+        """Train for `epochs` epochs; each draws every row once, in an order `seed` decides.
+
+        `data` and `validation` are tuples of arrays with equal first axes (`np.memmap`s and torch
+        tensors too), or iterables of batches, such as a torch `DataLoader`, which keep their own
+        order. The last short batch is trained on exactly, by a second specialisation of the step,
+        unless `drop_last`. `lr` overrides the step's learning rate.
+
+        `checkpoint` is a `.safetensors` file, or a folder for `<name>.safetensors`; it is written
+        after each epoch, and when Ctrl-C ends the run, with `metrics.jsonl` beside it. With
+        `resume` a run continues from there, if there is one, until `epochs` epochs in all are done,
+        and ends with the bytes it would have ended with uninterrupted.
+
+        Raises DataError, ShapeError or DTypeError if data does not fit the step, NonFiniteError if
+        the loss becomes NaN or infinite, CheckpointError if a checkpoint cannot be used.
+        """
+        _check_counts(epochs=epochs, seed=seed)
+        source = read(data, self.step)
+        held_out = None if validation is None else read(validation, self.step)
+        settings = Settings(int(seed), bool(shuffle), bool(drop_last), lr)
+        files = self._files(checkpoint, resume, _about(source, settings))
+        run = Run(self.step.name, epochs if resume else self.epoch + epochs, self.epoch + 1)
+        every = [*([shown()] if progress else []), *as_callbacks(callbacks)]
+        source.build(drop_last)
+        if held_out is not None:
+            held_out.build()
+        if files is not None:
+            run.history.records = files.start(self.epoch if resume else 0)
+        with Interrupt() as interrupt:
+            loop = Loop(source, settings, self._position, run, every, interrupt)
+            self._train(loop, held_out, files)
+        return run.history
+
+    def _files(self, given: PathLike | None, resume: bool, about: dict[str, Any]) -> _Files | None:
+        """Where the run is saved; with `resume`, state and position become those saved there."""
+        self._position = Position(self.epoch)
+        if given is None:
+            if resume:
+                message = "`resume` needs the `checkpoint` to continue from"
+                raise fail(ArgumentError, "GC511", message)
+            return None
+        path = Path(given)
+        if path.suffix != ".safetensors":
+            path = path / f"{self.step.name}.safetensors"
+        if resume and path.exists():
+            self._load(path, about)
+        return _Files(path, about)
+
+    def _train(self, loop: Loop, held_out: Columns | Batches | None, files: _Files | None) -> None:
+        """Epoch after epoch, each validated and recorded before it is saved."""
+        run, started = loop.run, []
+        try:
+            for callback in loop.callbacks:
+                started.append(callback)
+                callback.begin(run)
+            while self.epoch < run.epochs and not run.stop:
+                try:
+                    record = loop.epoch()
+                finally:
+                    self._position = loop.position
+                if record is not None:
+                    if held_out is not None:
+                        measured = _evaluate(held_out)
+                        record |= {f"val_{name}": value for name, value in measured.items()}
+                    run.history.records.append(record)
+                if files is not None:
+                    self._save(files, record)
+                if record is not None:
+                    for callback in loop.callbacks:
+                        callback.epoch(run, record)
+                if loop.interrupt.asked:
+                    raise self._interrupted(files)
+        finally:
+            _end(started, run)
+
+    def _save(self, files: _Files, record: Record | None) -> None:
+        """Record an epoch, then save; a resumed run drops records of what was not saved."""
+        if record is not None:
+            files.append(record)
+        files.save(self.step, self._position)
+
+    def _interrupted(self, files: _Files | None) -> KeyboardInterrupt:
+        """The exception that says where training is, and how to go on."""
+        at = f"in epoch {self.epoch + 1}, after {self._position.batch} batches"
+        where = at if self._position.batch else f"after epoch {self.epoch}"
+        error = KeyboardInterrupt(f"training stopped {where}")
+        if files is None:
+            error.add_note("nothing was saved: `checkpoint` was not given")
+        else:
+            error.add_note(f"saved in {files.path}: continue with `resume=True`")
+        return error
+
+    @user_errors
+    def evaluate(self, data: Any) -> Record:
+        """The means of the loss and of each metric over all rows: `{"loss": ..., ...}`.
+
+        Short batches are computed exactly and count by their rows.
+        """
+        return _evaluate(read(data, self.step))
+
+    @user_errors
+    def predict(self, *inputs: Any) -> Any:
+        """The step's `predict` on any number of rows; outputs are joined along their first axis."""
+        arrays = tuple(as_array(x, f"inputs[{i}]") for i, x in enumerate(inputs))
+        if self.step.batch is None or not arrays or any(a.ndim == 0 for a in arrays):
+            return self.step.predict(*inputs)
+        columns = Columns(self.step, arrays, equal_rows(arrays, "inputs"), self.step.batch)
+        outputs = [step.predict(*part) for step, part in columns.slices()]
+        if len(outputs) == 1:
+            return outputs[0]
+        return tree.map_leaves(lambda *leaves: np.concatenate(leaves), *outputs)
+
+    @user_errors
+    def save(self, path: PathLike) -> None:
+        """Write state and epoch count to one safetensors file, whole or not at all."""
+        _Files(Path(path), {}).save(self.step, self._position)
+
+    @user_errors
+    def load(self, path: PathLike) -> None:
+        """Take the state and the epoch count from a file that `save` or `fit` wrote.
+
+        Raises CheckpointError, and changes nothing, if the file is damaged or of another program.
+        A file with the right tensors from elsewhere counts as epoch 0.
+        """
+        self._load(path, None)
+
+    def _load(self, path: PathLike, about: dict[str, Any] | None) -> None:
+        """Take state and position from a file, after every check; `about` is of the run to resume.
+
+        A run with other settings is refused: it would not be the one that was interrupted.
+        """
+        tensors, metadata = checkpoints.load(path)
+        position, was = Position(), dict[str, Any]()
+        if METADATA in metadata or about is not None:
+            position, was = Position.from_json(metadata.get(METADATA, ""), path)
+        differing = [k for k in about or {} if about is not None and was.get(k) != about[k]]
+        if about is not None and differing:
+            wrong = "; ".join(f"{k}={was.get(k)}, now {k}={about[k]}" for k in differing)
+            raise fail(
+                CheckpointError,
+                "GC606",
+                f"`{path}` is of a run with other settings: {wrong}",
+                helps=(
+                    "resume with the settings of that run",
+                    "or `load` it and call `fit` without `resume`, which starts a new run",
+                ),
+            )
+        expected = {name: Spec(a.shape, a.dtype) for name, a in self.step.state.items()}
+        checkpoints.match(tensors, expected, path, self.step.name)
+        self.step.load_state_dict(tensors)
+        self._position = position
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What a run leaves on disk: its checkpoint, and metrics.jsonl beside it.
+
+    `about` is what must be the same for the run to be continued.
+    """
+
+    path: Path
+    about: dict[str, Any]
+
+    @property
+    def journal(self) -> Path:
+        return self.path.with_name(JOURNAL)
+
+    def start(self, epochs: int) -> list[Record]:
+        """Begin metrics.jsonl with what it says of the first `epochs` epochs; these records."""
+        records = read_journal(self.journal, epochs)
+        write_journal(self.journal, records)
+        return records
+
+    def append(self, record: Record) -> None:
+        append_to_journal(self.journal, record)
+
+    def save(self, step: Step, position: Position) -> None:
+        checkpoints.save(self.path, step.state_dict(), {METADATA: position.as_json(self.about)})
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+            message = f"`{name}` is a non-negative integer, got {value!r}"
+            raise fail(ArgumentError, "GC512", message)
+
+
+def _about(source: Columns | Batches, settings: Settings) -> dict[str, Any]:
+    """What must be the same for a run to be continued."""
+    common = {"drop_last": settings.drop_last}
+    if isinstance(source, Batches):
+        return common
+    order = {"seed": settings.seed, "shuffle": settings.shuffle}
+    return {"rows": source.rows, "batch": source.batch, **order, **common}
+
+
+def _evaluate(source: Columns | Batches) -> Record:
+    pieces = []
+    for step, part in source.slices():
+        rows = len(part[0]) if source.step.batch is not None else 1
+        pieces.append((rows, values_of(step.evaluate(*part))))
+    if not pieces:
+        raise fail(DataError, "GC509", "the iterable gave no batch to evaluate")
+    return weighted_means(pieces)
+
+
+def _end(callbacks: list[Callback], run: Run) -> None:
+    """End every callback, also after one that raises."""
+    if callbacks:
+        first, *others = callbacks
+        try:
+            first.end(run)
+        finally:
+            _end(others, run)
