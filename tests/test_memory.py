@@ -503,6 +503,13 @@ def test_a_larger_output_is_not_written_in_place() -> None:
     assert plan(tasks, storages, steps(2))["s1"].over == ""
 
 
+def test_room_lost_to_alignment_is_no_room_for_an_output() -> None:
+    tasks, storages = chain([65, 100])
+    assert plan(tasks, storages, steps(2))["s1"].over == ""
+    tasks, storages = chain([100, 65])
+    assert plan(tasks, storages, steps(2))["s1"].over == "s0"
+
+
 def test_an_input_that_is_used_later_is_not_overwritten() -> None:
     tasks, storages = chain([640, 640], [Task("later", ("s0", "s1"), ())])
     assert plan(tasks, storages, steps(2))["s1"].over == ""
@@ -540,7 +547,8 @@ def test_a_small_output_that_lives_on_does_not_hold_a_large_input_up() -> None:
 def test_plans_of_random_programs_hold_what_they_promise(p: Program) -> None:
     outside = {*p.live_in, *p.live_out}
     storages = [
-        Storage(n, 64 * s, kind="state" if n in outside else "arena") for n, s in p.sizes.items()
+        Storage(n, max(0, 64 * s - i), kind="state" if n in outside else "arena")
+        for i, (n, s) in enumerate(p.sizes.items())
     ]
     found = plan(p.tasks, storages, p.in_place)
     assert found.lower_bound <= found.arena_bytes <= found.no_reuse_bytes
@@ -576,6 +584,8 @@ def test_the_plan_checks_what_is_written_in_place() -> None:
 def test_wrong_storages_are_refused() -> None:
     with pytest.raises(ValueError, match="two storages have one name"):
         plan([], [Storage("a", 1), Storage("a", 1)])
+    with pytest.raises(ValueError, match="has the name `scratch of 0`"):
+        plan([Task(0, (), (), scratch=8)], [Storage("scratch of 0", 1)])
     with pytest.raises(ValueError, match="touches `b`, which is no storage"):
         plan([Task(0, (), ("b",))], [])
     with pytest.raises(ValueError, match="reads `a`, which is not written before it"):

@@ -196,6 +196,8 @@ def plan(
     for step, task in enumerate(tasks):
         if task.scratch:
             scratch = Storage(f"scratch of {task.id}", task.scratch)
+            if scratch.name in known:
+                raise ValueError(f"a storage has the name `{scratch.name}`")
             known[scratch.name] = scratch
             spans[scratch.name] = (step, step + 1)
     arena = {n: s for n, s in known.items() if s.kind == "arena" and n in spans}
@@ -253,7 +255,7 @@ def _accepted(
     A chain keeps the size of its first storage to its end, so a small output that lives on may cost
     more in the place of a large input than elsewhere; then it is not laid there.
     """
-    sizes = {n: round_up(s.size, s.alignment) for n, s in arena.items()}
+    sizes = {n: s.size for n, s in arena.items()}
     inside = [p for p in in_place if p[1] in arena and p[2] in arena]
     inside = [p for p in inside if arena[p[2]].alignment <= arena[p[1]].alignment]
     over: dict[str, str] = {}
