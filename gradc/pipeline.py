@@ -10,13 +10,12 @@ ones before it left, and after every stage that rebuilds a graph the graph is ch
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from .dtypes import DType
 from .emit.program import Argument, Check, Emitted, Entry, ProgramPrinter
 from .emit.state import Member, round_up
 from .graph import Graph, verify
@@ -146,12 +145,20 @@ class Compiled:
 
 
 def compile_program(
-    name: str, leaves: Sequence[Leaf], jobs: Sequence[Job], *, vectors: str = "scalar"
+    name: str,
+    leaves: Sequence[Leaf],
+    jobs: Sequence[Job],
+    *,
+    layouts: frozenset[int] | None = None,
+    vectors: str = "scalar",
 ) -> Compiled:
-    """Run every job through the stages and print the program."""
+    """Run every job through the stages and print the program.
+
+    `layouts` fixes which matrices of the state are stored transposed, else the cost model chooses.
+    """
     for job in jobs:
         _run(job, STAGES[:BEFORE_LAYOUT])
-    swapped = _choose_layouts(leaves, jobs)
+    swapped = _choose_layouts(leaves, jobs) if layouts is None else layouts
     for job in jobs:
         job.swapped = swapped
         _run(job, STAGES[BEFORE_LAYOUT:])
@@ -214,43 +221,24 @@ def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> tuple[Member, .
             leaf.value.shape, 0, k in swapped, leaf.recipe, leaf.value,
         )  # fmt: skip
         offset = round_up(offset, member.alignment)
-        members.append(_moved(member, offset))
+        members.append(replace(member, offset=offset))
         offset += member.nbytes
     return tuple(members)
-
-
-def _moved(member: Member, offset: int) -> Member:
-    from dataclasses import replace
-
-    return replace(member, offset=offset)
 
 
 def _entry(job: Job, has_state: bool) -> Entry:
     assert job.plan is not None
     graph = job.graph
     args = tuple(
-        _argument(text, text, graph[i].dtype, graph[i].shape)
+        Argument(text, text, graph[i].dtype, graph[i].shape)
         for text, i in zip(job.arguments, graph.inputs[job.leaves :], strict=True)
     )
     outs = graph.outputs[len(job.replaced) :]
     outputs = tuple(
-        _argument(text, text, graph[o].dtype, graph[o].shape)
+        Argument(text, text, graph[o].dtype, graph[o].shape)
         for text, o in zip(job.results, outs, strict=True)
     )
     checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
     return Entry(
         job.name, job.plan, args, outputs, bool(job.replaced), checks, job.batch, has_state
     )
-
-
-def _argument(name: str, text: str, dtype: DType, shape: tuple[int, ...]) -> Argument:
-    return Argument(name, text, dtype, shape)
-
-
-def stage_seconds(jobs: Sequence[Job]) -> Mapping[str, float]:
-    """Seconds per stage, over all entry points."""
-    total: dict[str, float] = {}
-    for job in jobs:
-        for name, seconds in job.seconds.items():
-            total[name] = total.get(name, 0.0) + seconds
-    return total

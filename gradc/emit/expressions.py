@@ -15,6 +15,7 @@ import numpy as np
 from ..dtypes import DType, c_name
 from ..lower.nest import (
     Apply,
+    Atom,
     Expr,
     FromIndex,
     Index,
@@ -54,24 +55,30 @@ def literal(value: float | int | bool, dtype: DType) -> str:
 
 def index_text(index: Index) -> str:
     """An index as a `size_t` expression; positive terms first, so that nothing wraps on the way."""
+    factors: dict[int, list[str]] = {}
+    for atom, k in index.terms:
+        factors.setdefault(k, []).append(_atom_text(atom, bare=abs(k) == 1))
     positive: list[str] = []
     negative: list[str] = []
-    for atom, k in index.terms:
-        if isinstance(atom, Var):
-            text = atom.name
-        else:
-            inner = index_text(atom.index)
-            inner = inner if re.fullmatch(r"\w+", inner) else f"({inner})"
-            sign = "/" if isinstance(atom, Quot) else "%"
-            text = f"{inner} {sign} {atom.by}"
-            if abs(k) != 1:
-                text = f"({text})"
+    for k, texts in factors.items():
+        text = " + ".join(texts)
+        if len(texts) > 1 and k != 1:
+            text = f"({text})"
         (positive if k > 0 else negative).append(text if abs(k) == 1 else f"{text} * {abs(k)}")
     if index.const > 0 or not positive:
         positive.append(str(max(index.const, 0)))
     if index.const < 0:
         negative.append(str(-index.const))
     return " - ".join([" + ".join(positive), *negative])
+
+
+def _atom_text(atom: Atom, *, bare: bool) -> str:
+    if isinstance(atom, Var):
+        return atom.name
+    inner = index_text(atom.index)
+    inner = inner if re.fullmatch(r"\w+", inner) else f"({inner})"
+    text = f"{inner} {'/' if isinstance(atom, Quot) else '%'} {atom.by}"
+    return text if bare else f"({text})"
 
 
 def element(buffer: str, index: Index, size: int) -> str:

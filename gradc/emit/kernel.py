@@ -6,6 +6,7 @@ is one line (a tile is its loops); a kernel touches only its parameters and its 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ..dtypes import DType, c_name
@@ -16,16 +17,19 @@ from ..lower.nest import (
     Assign,
     Declare,
     For,
+    Expr,
     If,
+    Index,
     Kernel,
     Let,
     Literal,
     Param,
-    Ref,
     Select,
     Stmt,
     Store,
     Tile,
+    Var,
+    substitute,
 )
 from ..ops.table import OPS
 from .expressions import apply_text, element, expression, index_text, literal, operand_dtype
@@ -66,8 +70,7 @@ class KernelPrinter:
     def function(self, name: str) -> None:
         """The whole function under the given name."""
         k, w = self.kernel, self.w
-        for text in (k.title, *k.notes):
-            w.comment(text, k.nodes)
+        w.comment("\n".join((k.title, *k.notes)), k.nodes)
         params = [param_text(p) for p in (*k.params, *k.scratch)]
         w.call(f"static void {name}", params, "", k.nodes)
         with w.block("", k.nodes):
@@ -75,7 +78,11 @@ class KernelPrinter:
 
     def statements(self, body: tuple[Stmt, ...]) -> None:
         for s in body:
-            self.statement(s)
+            if isinstance(s, Tile) and len(body) > 1:
+                with self.w.block(""):
+                    self.statement(s)
+            else:
+                self.statement(s)
 
     def statement(self, s: Stmt) -> None:
         w = self.w
@@ -101,13 +108,13 @@ class KernelPrinter:
                 with w.block(f"if ({' && '.join(tests)})" if tests else ""):
                     self.statements(s.body)
             case For():
-                with w.loop(s.var.name, s.var.extent):
+                with w.loop(s.var.name, s.var.extent, step=s.var.step):
                     self.statements(s.body)
             case Tile():
                 self._tile(s)
 
-    def _expr(self, expr: object) -> str:
-        return expression(expr, self.sizes, self.scalars)  # type: ignore[arg-type]
+    def _expr(self, expr: Expr) -> str:
+        return expression(expr, self.sizes, self.scalars)
 
     def _note(self, expr: object) -> None:
         if isinstance(expr, Apply):
@@ -116,12 +123,11 @@ class KernelPrinter:
     def _need(self, op: str, operand: DType) -> None:
         row = OPS[op]
         self.needs.headers.update(row.headers)
-        if operand.kind == "f" and row.c and ("{f}(" in row.c or "isnan" in row.c or "isfinite" in row.c or "isinf" in row.c):
+        if operand.kind == "f" and re.search(r"{f}\(|\bis\w+\(", row.c or ""):
             self.needs.headers.add("math.h")
 
-    def _test(self, index: object, low: int, high: int) -> list[str]:
-        text = index_text(index)  # type: ignore[arg-type]
-        bounds = index.bounds  # type: ignore[attr-defined]
+    def _test(self, index: Index, low: int, high: int) -> list[str]:
+        text, bounds = index_text(index), index.bounds
         if high == low + 1:
             return [f"{text} == {low}"]
         tests = [f"{text} >= {low}"] if low > max(bounds[0], 0) else []
@@ -160,21 +166,20 @@ class KernelPrinter:
         w, vector = self.w, vector_type(t.dtype, t.lanes)
         if t.lanes > 1:
             self.needs.vectors.add((t.dtype, t.lanes))
-        with w.block(""):
-            width = t.vectors * t.lanes
-            w.line(f"{vector} acc[{t.rows}][{t.vectors}] = {{0}};", t.nodes)
-            self._depth(t, 0, vector)
-            with w.loop(t.row.name, t.rows):
-                w.line(f"{c_name(t.dtype)} row[{width}];", t.nodes)
-                w.line(f"memcpy(row, acc[{t.row.name}], sizeof row);", t.nodes)
-                for s in t.epilogue:
-                    if isinstance(s, For) and s.var == t.column:
-                        with w.loop(s.var.name, s.var.extent):
-                            value = f"row[{s.var.name}]"
-                            w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
-                            self.statements(s.body)
-                    else:
-                        self.statement(s)
+        width = t.vectors * t.lanes
+        w.line(f"{vector} acc[{t.rows}][{t.vectors}] = {{0}};", t.nodes)
+        self._depth(t, 0, vector)
+        with w.loop(t.row.name, t.rows):
+            w.line(f"{c_name(t.dtype)} row[{width}];", t.nodes)
+            w.line(f"memcpy(row, acc[{t.row.name}], sizeof row);", t.nodes)
+            for s in t.epilogue:
+                if isinstance(s, For) and s.var == t.column:
+                    with w.loop(s.var.name, s.var.extent):
+                        value = f"row[{s.var.name}]"
+                        w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
+                        self.statements(s.body)
+                else:
+                    self.statement(s)
 
     def _depth(self, t: Tile, axis: int, vector: str) -> None:
         w = self.w
@@ -196,12 +201,6 @@ class KernelPrinter:
                 w.line(f"acc[{t.row.name}][v] += a * b[v];", t.nodes)
 
 
-def _without(index: object, var: object) -> str:
+def _without(index: Index, var: Var) -> str:
     """The index at the first column."""
-    from ..lower.nest import Index, substitute
-
-    return index_text(substitute(index, var, Index()))  # type: ignore[arg-type]
-
-
-def uses(ref: Ref) -> str:
-    return ref.name
+    return index_text(substitute(index, var, Index()))

@@ -178,6 +178,11 @@ class ProgramPrinter:
             for h in own:
                 w.line(f'#include "{h}"')
         w.line()
+        if self._mentions("*restrict "):
+            w.line("#ifdef __cplusplus")
+            w.line("#define restrict __restrict")
+            w.line("#endif")
+            w.line()
         if self._has_state:
             size = f"sizeof({self.name}_state) == {self.name.upper()}_STATE_BYTES"
             w.line(f'static_assert({size}, "the state is laid out as planned");')

@@ -91,7 +91,8 @@ def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
     for m in members:
         if m.recipe is None and m.initial.any():
             _write_table(w, m)
-    with w.block(f"void {name}_init({name}_state *state, uint64_t seed)"):
+    w.line(f"void {name}_init({name}_state *state, uint64_t seed)")
+    with w.block(""):
         w.line("memset(state, 0, sizeof *state);")
         if not any(m.recipe and m.recipe[0] in ("uniform", "normal", "seed") for m in members):
             w.line("(void)seed;")

@@ -36,9 +36,12 @@ class Writer:
         self.line(end)
 
     @contextmanager
-    def loop(self, name: str, extent: int, nodes: Iterable[int] = ()) -> Iterator[None]:
+    def loop(
+        self, name: str, extent: int, nodes: Iterable[int] = (), step: int = 1
+    ) -> Iterator[None]:
         """A loop over 0 <= name < extent."""
-        with self.block(f"for (size_t {name} = 0; {name} < {extent}; ++{name})", nodes):
+        advance = f"++{name}" if step == 1 else f"{name} += {step}"
+        with self.block(f"for (size_t {name} = 0; {name} < {extent}; {advance})", nodes):
             yield
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
@@ -61,10 +64,17 @@ class Writer:
             self.line(text, nodes)
             return
         self.line(f"{head}(", nodes)
-        room = WIDTH - 4 * self._depth - 4
-        for k, row in enumerate(rows := textwrap.wrap(", ".join(args), room, break_long_words=False)):
-            last = k == len(rows) - 1
-            self.line(f"    {row}{')' + end if last else ''}", nodes)
+        room = WIDTH - 4 * self._depth - 4 - len(end)
+        rows = [""]
+        for arg in args:
+            joined = f"{rows[-1]} {arg},".lstrip()
+            if len(joined) > room and rows[-1]:
+                rows.append(f"{arg},")
+            else:
+                rows[-1] = joined
+        rows[-1] = rows[-1].rstrip(",") + ")" + end
+        for row in rows:
+            self.line(f"    {row}", nodes)
 
     @property
     def text(self) -> str:

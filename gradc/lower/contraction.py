@@ -116,7 +116,7 @@ class Contraction:
         lanes = self.target.lanes(self.anchor.dtype)
         if self.anchor.dtype.kind != "f" or m * n * k < PLAIN_PRODUCTS or 0 in (m, n, k):
             return self._loops()
-        if min(m, n) == 1 and k >= 2 * LANES and self._along_depth():
+        if not (left or right) or (min(m, n) == 1 and k >= 2 * LANES and self._along_depth()):
             return self._loops()
         contiguous = [
             bool(v) and operand.offset.coefficient(v[0]) == 1
@@ -140,20 +140,18 @@ class Contraction:
     # Plain loops: one element at a time
 
     def _loops(self) -> Body:
-        root, axes = Body(), self.axes
+        root, axes = Body(names=self.names), self.axes
         free = (*axes.batch, *axes.left, *axes.right)
         depth_last = axes.depth[-1] if axes.depth else Var("p", 1)
         width = LANES if depth_last.extent >= 2 * LANES and self._along_depth() else 0
         with root.loops(free) as element:
-            fold = start_fold(
-                self.anchor, self.anchor.dtype, width, self.names, element, op="sum"
-            )
+            fold = start_fold(self.anchor, self.anchor.dtype, width, element, op="sum")
             with element.loops(axes.depth[:-1]) as outside:
                 for variables, position, lane in self._depth_steps(depth_last, width):
                     with outside.loops(variables) as inner:
                         product = self._product(depth_last, position, inner)
                         fold.take(product, lane, Index(), inner)
-            total = fold.finish(self.names, element)
+            total = fold.finish(element)
             self._epilogue(tuple(at(v) for v in free), total, element)
         return root
 
@@ -163,25 +161,25 @@ class Contraction:
         """The loops over the last contracted axis: (variables, position along it, lane)."""
         if not width:
             return [((last,), at(last), None)]
-        full, rest = divmod(last.extent, width)
-        block, lane = Var(last.name, full), Var(self.names.fresh("lane"), width)
+        whole = last.extent // width * width
+        block, lane = Var(last.name, whole, width), Var(self.names.fresh("lane"), width)
         steps: list[tuple[tuple[Var, ...], Index, Index | None]] = [
-            ((block, lane), at(block) * width + at(lane), at(lane))
+            ((block, lane), at(block) + at(lane), at(lane))
         ]
-        if rest:
-            tail = Var(self.names.fresh("lane"), rest)
-            steps.append(((tail,), at(tail) + full * width, at(tail)))
+        if whole < last.extent:
+            tail = Var(self.names.fresh("lane"), last.extent - whole)
+            steps.append(((tail,), at(tail) + whole, at(tail)))
         return steps
 
     def _product(self, last: Var, position: Index, body: Body) -> Ref:
         factors: list[Ref | Literal] = []
         for name, operand in zip("ab", self.operands, strict=True):
-            name = self.names.fresh(name)
+            name = body.fresh(f"{name}_at")
             offset = substitute(operand.offset, last, position)
             load = Load(operand.buffer, offset, self.anchor.dtype)
             body.statements.append(Let(name, load, (self.anchor.id,)))
             factors.append(Ref(name, self.anchor.dtype))
-        name = self.names.fresh("product")
+        name = body.fresh("product")
         apply = Apply("mul", tuple(factors), self.anchor.dtype)
         body.statements.append(Let(name, apply, (self.anchor.id,)))
         return Ref(name, self.anchor.dtype)
@@ -192,7 +190,7 @@ class Contraction:
         self, column: Var, row: Var | None, row_side: int, contiguous: bool, lanes: int
     ) -> Body:
         """Tiles with `column` on the vector axis; the other operand is broadcast by scalars."""
-        root, axes = Body(), self.axes
+        root, axes = Body(names=self.names), self.axes
         outer = (
             *axes.batch,
             *(v for v in (*axes.left, *axes.right) if v not in (row, column)),
@@ -202,16 +200,16 @@ class Contraction:
         with root.loops(outer) as outside:
             for block in column_blocks(column.extent, lanes, shape.vectors):
                 ragged = not contiguous or block.valid < block.width
-                count = Var(self.names.fresh(f"{column.name}_block"), block.count)
-                with outside.loop(count) as columns:
-                    start = at(count) * block.width + block.start
+                across = Var(column.name, block.count * block.width, block.width)
+                with outside.loop(across) as columns:
+                    start = at(across) + block.start
                     b = self.operands[1 - row_side]
                     if ragged:
                         b = self._pack(b, column, start, block.width, block.valid, columns)
                     for first, repeat, height in row_blocks(rows, shape.rows):
-                        step = Var(self.names.fresh(f"{row.name if row else 'i'}_block"), repeat)
-                        with columns.loop(step) as inner:
-                            top = at(step) * height + first
+                        down = Var(row.name if row else "i", repeat * height, height)
+                        with columns.loop(down) as inner:
+                            top = at(down) + first
                             tile = _Tile(
                                 height, block.vectors, block.lanes, block.valid, top, start, ragged
                             )
@@ -230,9 +228,9 @@ class Contraction:
         )
         where = flatten(tuple(at(v) for v in depth), tuple(v.extent for v in depth)) * width
         with body.loops(depth) as inner:
-            copied = Var(self.names.fresh("c"), valid)
+            copied = Var("c", valid)
             source = substitute(b.offset, column, start + at(copied))
-            value = self.names.fresh("b")
+            value = "value"
             inner.statements.append(
                 For(copied, (
                     Let(value, Load(b.buffer, source, self.anchor.dtype), (self.anchor.id,)),
@@ -240,7 +238,7 @@ class Contraction:
                 ))
             )  # fmt: skip
             if valid < width:
-                padded = Var(self.names.fresh("c"), width - valid)
+                padded = Var("c", width - valid)
                 nothing = Literal(0, self.anchor.dtype)
                 store = Store(name, where + at(padded) + valid, nothing, (self.anchor.id,))
                 inner.statements.append(For(padded, (store,)))
@@ -250,23 +248,24 @@ class Contraction:
         self, tile: _Tile, column: Var, row: Var | None, row_side: int, b: Operand, body: Body
     ) -> None:
         dtype, anchor = self.anchor.dtype, self.anchor
-        r = Var(self.names.fresh("r"), tile.rows)
-        c = Var(self.names.fresh("c"), tile.columns)
+        r, c = Var("r", tile.rows), Var("c", tile.columns)
         a_offset = self.operands[row_side].offset
         row_index = tile.top + at(r)
         if row is not None:
             a_offset = substitute(a_offset, row, row_index)
         column_index = tile.start + at(c)
         b_offset = b.offset + at(c) if tile.packed else substitute(b.offset, column, column_index)
-        across, along = Body(body, r), Body(None, c)
-        along.parent = across
+        across = Body(body, r, names=self.names)
+        along = Body(across, c, names=self.names)
         by_var = {column: column_index}
         if row is not None:
             by_var[row] = row_index
         axes = self.axes
         index = tuple(by_var.get(v, at(v)) for v in (*axes.batch, *axes.left, *axes.right))
-        accumulator = self.names.fresh("sum")
+        accumulator = along.fresh("sum")
         self._epilogue(index, Ref(accumulator, dtype), along)
+        along.close()
+        across.close()
         epilogue: list[Stmt] = [*across.statements, For(c, tuple(along.statements))]
         body.statements.append(
             Tile(

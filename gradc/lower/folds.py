@@ -29,7 +29,7 @@ from .nest import (
     Var,
     at,
 )
-from .pointwise import Body, Names, Simple, identifier
+from .pointwise import Body, Simple, identifier
 
 
 def start_value(op: str, dtype: DType) -> Literal:
@@ -72,13 +72,12 @@ class Fold:
             step = Accumulate(self.name, lane, self.op, value, self.dtype, self.nodes)
         body.statements.append(step)
 
-    def finish(self, names: Names, body: Body) -> Ref:
+    def finish(self, body: Body) -> Ref:
         """After the loop: the result, joined from the partial sums if there are any."""
         if not self.width:
             return Ref(self.name, self.dtype)
-        total = names.fresh(self.name.removesuffix("_lanes"))
-        lane = Var(names.fresh("lane"), self.width)
-        part = names.fresh("part")
+        total = body.fresh(self.name.removesuffix("_lanes"))
+        lane, part = Var("lane", self.width), "part"
         body.statements.append(Declare(total, self.dtype, start_value(self.op, self.dtype)))
         step = Accumulate(total, None, self.op, Ref(part, self.dtype), self.dtype, self.nodes)
         load = Let(part, Load(self.name, at(lane), self.dtype), self.nodes)
@@ -87,7 +86,7 @@ class Fold:
 
 
 def start_fold(
-    node: Node, value_dtype: DType, width: int, names: Names, body: Body, op: str | None = None
+    node: Node, value_dtype: DType, width: int, body: Body, op: str | None = None
 ) -> Fold:
     """Declare the accumulator(s) of `node` before its loop: `width` partial sums, or 0 for one.
 
@@ -97,12 +96,12 @@ def start_fold(
     base = identifier(node.name or op)
     start = start_value(op, node.dtype) if op not in SELECTING else Literal(0, node.dtype)
     if width:
-        fold = Fold(op, node.dtype, (node.id,), names.fresh(f"{base}_lanes"), width)
+        fold = Fold(op, node.dtype, (node.id,), body.fresh(f"{base}_lanes"), width)
         body.statements.append(Array(fold.name, node.dtype, width, start))
         return fold
-    fold = Fold(op, node.dtype, (node.id,), names.fresh(base))
+    fold = Fold(op, node.dtype, (node.id,), body.fresh(base))
     if op in SELECTING:
         first = start_value("max" if op == "argmax" else "min", value_dtype)
-        body.statements.append(Declare(names.fresh(fold.best), value_dtype, first, fold.nodes))
+        body.statements.append(Declare(body.fresh(fold.best), value_dtype, first, fold.nodes))
     body.statements.append(Declare(fold.name, node.dtype, start, fold.nodes))
     return fold

@@ -119,7 +119,7 @@ class KernelNames:
         elif node.op in INFIX:
             text = f"{args[0]} {INFIX[node.op]} {args[1]}"
         else:
-            return f"{node.op}({', '.join(args)})"
+            return f"{node.op}({', '.join(_bare(a) for a in args)})"
         return text if top else f"({text})"
 
     def _factor(self, node: Node, side: int, text: str) -> str:
@@ -130,6 +130,18 @@ class KernelNames:
         if contract == (usual,):
             return text
         return text[:-2] if text.endswith(".T") else f"{text}.T"
+
+
+def _bare(text: str) -> str:
+    """Without a pair of parentheses around the whole."""
+    if not text.startswith("("):
+        return text
+    depth = 0
+    for k, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[1:-1] if k == len(text) - 1 else text
+    return text
 
 
 def _joined(names: list[str]) -> str:

@@ -18,10 +18,15 @@ from ..dtypes import DType
 
 @dataclass(frozen=True)
 class Var:
-    """A loop variable that runs over 0, 1, ..., extent - 1."""
+    """A loop variable that runs over 0, step, 2 * step, ... below `extent`."""
 
     name: str
     extent: int
+    step: int = 1
+
+    @property
+    def last(self) -> int:
+        return max(self.extent - 1, 0) // self.step * self.step
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Index:
 
 def _top(atom: Atom) -> int:
     if isinstance(atom, Var):
-        return max(atom.extent - 1, 0)
+        return atom.last
     if isinstance(atom, Quot):
         return atom.index.bounds[1] // atom.by
     return min(atom.by - 1, atom.index.bounds[1])
@@ -98,7 +103,7 @@ def _top(atom: Atom) -> int:
 
 def at(var: Var) -> Index:
     """The index that is just `var` (0 when the variable has only one value)."""
-    return Index(((var, 1),)) if var.extent > 1 else Index()
+    return Index(((var, 1),)) if var.last else Index()
 
 
 def divmod_index(index: Index, by: int) -> tuple[Index, Index]:

@@ -35,6 +35,35 @@ from .nest import (
 Simple = Ref | Literal
 
 
+def identifier(text: str) -> str:
+    """`text` as the body of a C identifier."""
+    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
+    name = re.sub(r"__+", "_", name)
+    return f"v_{name}" if not name or name[0].isdigit() else name
+
+
+class Names:
+    """Hands out identifiers, none of which is in use in a scope that is still open."""
+
+    def __init__(self, reserved: frozenset[str]) -> None:
+        self._reserved = reserved
+        self._taken = set(reserved)
+
+    def fresh(self, base: str) -> str:
+        if base in self._reserved:
+            base = f"{base}_value"
+        name, count = base, 2
+        while name in self._taken:
+            name, count = f"{base}_{count}", count + 1
+        self._taken.add(name)
+        return name
+
+    def release(self, names: list[str]) -> None:
+        """These names may be used again."""
+        self._taken.difference_update(names)
+        self._taken |= self._reserved
+
+
 @dataclass
 class Body:
     """A scope under construction: its statements, and the elements whose values it knows."""
@@ -42,7 +71,9 @@ class Body:
     parent: Body | None = None
     var: Var | None = None
     guard: bool = False
+    names: Names | None = None
     statements: list[Stmt] = field(default_factory=list)
+    declared: list[str] = field(default_factory=list)
     known: dict[tuple[int, Indices], Simple] = field(default_factory=dict)
 
     def lookup(self, key: tuple[int, Indices]) -> Simple | None:
@@ -65,13 +96,26 @@ class Body:
     @contextmanager
     def loop(self, var: Var) -> Iterator[Body]:
         """A loop over `var`; a variable with one value needs none."""
-        if var.extent == 1:
+        if not var.last and var.extent:
             yield self
             return
-        inner = Body(self, var)
+        inner = Body(self, var, names=self.names)
         yield inner
+        inner.close()
         if inner.statements:
             self.statements.append(For(var, tuple(inner.statements)))
+
+    def fresh(self, base: str) -> str:
+        """A name for something declared in this scope."""
+        assert self.names is not None
+        name = self.names.fresh(base)
+        self.declared.append(name)
+        return name
+
+    def close(self) -> None:
+        """Give back the names of a scope that has ended, and of its loop variable."""
+        assert self.names is not None
+        self.names.release(self.declared + ([self.var.name] if self.var else []))
 
     @contextmanager
     def loops(self, variables: tuple[Var, ...]) -> Iterator[Body]:
@@ -80,27 +124,6 @@ class Body:
             return
         with self.loop(variables[0]) as inner, inner.loops(variables[1:]) as innermost:
             yield innermost
-
-
-def identifier(text: str) -> str:
-    """`text` as the body of a C identifier."""
-    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
-    name = re.sub(r"__+", "_", name)
-    return f"v_{name}" if not name or name[0].isdigit() else name
-
-
-class Names:
-    """Hands out identifiers that are unique within one C function."""
-
-    def __init__(self, taken: frozenset[str]) -> None:
-        self._taken = set(taken)
-
-    def fresh(self, base: str) -> str:
-        name, count = base, 2
-        while name in self._taken:
-            name, count = f"{base}_{count}", count + 1
-        self._taken.add(name)
-        return name
 
 
 class Elements:
@@ -154,7 +177,7 @@ class Elements:
         return self._let(Apply(node.op, args, node.dtype), node, home, node.op)
 
     def _let(self, expr: Any, node: Node, home: Body, base: str) -> Ref:
-        name = self.names.fresh(identifier(node.name if node.name and base == node.op else base))
+        name = home.fresh(identifier(base))
         home.statements.append(Let(name, expr, (node.id,)))
         return Ref(name, node.dtype)
 
@@ -163,12 +186,13 @@ class Elements:
         if len(found) == 1 and not found[0].tests:
             return self.value(found[0].arg, found[0].index, body)
         home = body.home(_variables(index))
-        name = self.names.fresh(identifier(node.name or node.op))
+        name = home.fresh(identifier(node.op))
         home.statements.append(Declare(name, node.dtype, _outside(node), (node.id,)))
         for source in found:
-            guarded = Body(home, guard=True)
+            guarded = Body(home, guard=True, names=self.names)
             inner = self.value(source.arg, source.index, guarded)
             guarded.statements.append(Assign(name, inner, (node.id,)))
+            guarded.close()
             home.statements.append(If(source.tests, tuple(guarded.statements)))
         return Ref(name, node.dtype)
 

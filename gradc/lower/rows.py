@@ -48,7 +48,7 @@ class RowNest:
 
     def lower(self) -> Body:
         """The body of the kernel."""
-        root, d = Body(), self.domain
+        root, d = Body(names=self.names), self.domain
         prefix = self._axes(self._read_shape(next(iter(d.level)))[: d.depth], 0)
         index = tuple(at(v) for v in prefix)
         with root.loops(prefix[: d.outer]) as outside:
@@ -111,7 +111,7 @@ class RowNest:
             with row.loops(variables) as innermost:
                 self._element(work, (*index, *(at(v) for v in variables)), None, innermost, folds)
         for i, fold in folds.items():
-            result = fold.finish(self.names, row)
+            result = fold.finish(row)
             if i in self.domain.trailing:
                 row.known[(i, index)] = result
             else:
@@ -123,7 +123,7 @@ class RowNest:
 
     def _start(self, node_id: int, width: int, row: Body) -> Fold:
         node = self.graph[node_id]
-        return start_fold(node, self.graph[node.args[0]].dtype, width, self.names, row)
+        return start_fold(node, self.graph[node.args[0]].dtype, width, row)
 
     def _is_long(self, inner: tuple[int, ...], work: Work, whole: list[int]) -> bool:
         """Whether the innermost loop's reductions are worth splitting into partial sums."""
@@ -141,17 +141,17 @@ class RowNest:
         folds: dict[int, Fold],
     ) -> None:
         last = variables[-1]
-        full, rest = divmod(last.extent, LANES)
-        block, lane = Var(last.name, full), Var(self.names.fresh("lane"), LANES)
+        whole = last.extent // LANES * LANES
+        block, lane = Var(last.name, whole, LANES), Var(self.names.fresh("lane"), LANES)
         with row.loops(variables[:-1]) as outside:
             before = (*index, *(at(v) for v in variables[:-1]))
             with outside.loops((block, lane)) as innermost:
-                here = (*before, at(block) * LANES + at(lane))
+                here = (*before, at(block) + at(lane))
                 self._element(work, here, at(lane), innermost, folds)
-            if rest:
-                tail = Var(self.names.fresh("lane"), rest)
+            if whole < last.extent:
+                tail = Var(self.names.fresh("lane"), last.extent - whole)
                 with outside.loop(tail) as innermost:
-                    here = (*before, at(tail) + full * LANES)
+                    here = (*before, at(tail) + whole)
                     self._element(work, here, at(tail), innermost, folds)
 
     def _element(
@@ -230,7 +230,7 @@ class RowNest:
 
     def _start_carried(self, node: Node, outside: Body) -> None:
         start, shape = start_value(node.op, node.dtype), self._carried_shape(node)
-        base = node.name or node.op
+        base = f"{node.name or node.op}_total"
         if not shape:
             self.totals[node.id] = name = self.names.fresh(identifier(base))
             outside.statements.append(Declare(name, node.dtype, start, (node.id,)))
@@ -241,7 +241,7 @@ class RowNest:
         if on_stack:
             outside.statements.append(Array(name, node.dtype, size, start))
         else:
-            clear = Var(self.names.fresh("k"), size)
+            clear = Var("k", size)
             outside.statements.append(For(clear, (Store(name, at(clear), start, (node.id,)),)))
 
     def _finish_carried(self, node: Node, index: Indices, outside: Body) -> None:

@@ -83,10 +83,9 @@ def row_blocks(rows: int, most: int) -> list[tuple[int, int, int]]:
     """Cut the other axis: (first row, number of tiles, rows a tile), evenly rather than greedily."""
     if rows <= most:
         return [(0, 1, rows)]
-    tiles = -(-rows // most)
-    height = -(-rows // tiles)
-    for better in range(height, most + 1):
-        if rows % better == 0:
-            return [(0, rows // better, better)]
+    for even in range(most, most // 2, -1):
+        if rows % even == 0:
+            return [(0, rows // even, even)]
+    height = -(-rows // -(-rows // most))
     full, rest = divmod(rows, height)
     return [(0, full, height)] + ([(full * height, 1, rest)] if rest else [])

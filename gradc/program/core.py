@@ -1,0 +1,216 @@
+"""What functions, programs and training steps have in common: text, plans, and the build on demand.
+
+Enters: jobs and leaves. Leaves: `Core`, which compiles them to text at once and to native code when a call
+first needs it. Always holds: the text, the plans and the report need no C compiler.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dtypes import Spec
+from .. import functions  # noqa: F401  (gives traced values the functions of NumPy)
+from ..emit.example import example_main
+from ..graph import Graph
+from ..lower.kernels import RESERVED
+from ..lower.pointwise import Names, identifier
+from ..lower.target import TARGETS
+from ..passes.memory import MemoryPlan
+from ..pipeline import Compiled, Job, Leaf, compile_program
+from ..trace import Traced
+from .describe import KernelInfo, Stage, kernel_infos, node_of_line, stages
+from .native import NativeEntry, State, aligned_bytes
+
+if TYPE_CHECKING:
+    from ..toolchain.build import BuildInfo, NativeModule
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile: see `gradc.compile`."""
+
+    name: str = "program"
+    target: str = "native"
+    compiler: str | None = None
+    cflags: tuple[str, ...] = ()
+    cache_dir: str | Path | None = None
+
+    @property
+    def vectors(self) -> str:
+        """The instruction set to write tiles for. Without a compiler, the portable one."""
+        if self.target in TARGETS:
+            return self.target
+        if self.target == "portable":
+            return "scalar"
+        return _native_isa(self.compiler, self.cflags)
+
+
+def _native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
+    from ..errors import BuildError
+    from ..toolchain.compilers import find_compiler, vector_isa
+
+    try:
+        return vector_isa(find_compiler(compiler), "native", cflags)
+    except BuildError:
+        if compiler is not None:
+            raise
+        return "scalar"  # the text can still be had; the build will say what is missing
+
+
+def runtime_header(name: str) -> str:
+    """The text of one of the C headers that generated code includes."""
+    return resources.files("gradc.runtime").joinpath(name).read_text(encoding="utf-8")
+
+
+def output_names(traced: Traced, skip: int, names: Names) -> tuple[str, ...]:
+    """C names for the outputs after the first `skip`, from their paths in the result."""
+    paths = traced.out_tree.paths()[skip:]
+    return tuple(names.fresh(identifier(p)) if p else names.fresh("out") for p in paths)
+
+
+def argument_names(paths: Sequence[str]) -> tuple[tuple[str, ...], Names]:
+    """Distinct C names for the arguments, and what is left for the outputs."""
+    names = Names(RESERVED | {"samples", "order", "count", "base", "sample", "i"})
+    return tuple(names.fresh(identifier(p)) for p in paths), names
+
+
+@dataclass
+class Core:
+    """One compiled program and its native form."""
+
+    compiled: Compiled
+    options: Options
+    state_names: tuple[str, ...]
+    state: State | None
+    stages: list[Stage]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    _module: NativeModule | None = None
+    _entries: dict[str, NativeEntry] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        return self.compiled.emitted.source
+
+    @property
+    def header(self) -> str:
+        return self.compiled.emitted.header
+
+    @property
+    def kernels(self) -> list[KernelInfo]:
+        return kernel_infos(self.compiled)
+
+    @property
+    def plans(self) -> dict[str, MemoryPlan]:
+        return {j.name: j.plan.memory for j in self.compiled.jobs if j.plan is not None}
+
+    def graph(self, entry: str) -> Graph:
+        return next(j.graph for j in self.compiled.jobs if j.name == entry)
+
+    @property
+    def runtime(self) -> dict[str, str]:
+        """The runtime headers the source includes, by file name."""
+        return {name: runtime_header(name) for name in self.compiled.emitted.runtime}
+
+    def build(self) -> BuildInfo:
+        """Compile to native code, or find it in the cache. Called by the first call that needs it."""
+        return self.module.info
+
+    @property
+    def module(self) -> NativeModule:
+        with self.lock:
+            if self._module is None:
+                self._module = self._build()
+            return self._module
+
+    def _build(self) -> NativeModule:
+        from ..toolchain.build import build
+
+        emitted, options = self.compiled.emitted, self.options
+        target = "portable" if options.vectors == "scalar" else "native"
+        module = build(
+            emitted.source, emitted.header, emitted.cdef, self.compiled.name,
+            compiler=options.compiler, cflags=options.cflags, target=target,
+            cache_dir=options.cache_dir, runtime_headers=self.runtime,
+            line_info=lambda line: node_of_line(self.compiled, line),
+        )  # fmt: skip
+        info = module.info
+        how = "cached" if info.cached else f"{info.compiler} {' '.join(info.flags[:2])}"
+        self.stages.append(Stage("Compiled", info.path.name, how, info.seconds))
+        return module
+
+    def entry(self, name: str) -> NativeEntry:
+        """The native form of one entry point."""
+        if name not in self._entries:
+            module = self.module
+            entry = next(e for e in self.compiled.entries if e.name == name)
+            function = getattr(module.lib, self.c_name(name))
+            extra = entry.staging_bytes
+            arena = aligned_bytes(-(-entry.plan.memory.arena_bytes // 64) * 64 + extra)
+            lock = self.state.lock if self.state is not None else threading.Lock()
+            native = NativeEntry(entry, self.c_name(name), function, module.ffi, self.state, arena, lock)
+            self._entries[name] = native
+        return self._entries[name]
+
+    def c_name(self, entry: str) -> str:
+        return f"{self.compiled.name}_{entry}" if entry else self.compiled.name
+
+    def files(self) -> dict[str, str]:
+        """Everything a C program needs: the source, the header, the runtime headers, an example."""
+        name = self.compiled.name
+        files = {f"{name}.c": self.source, f"{name}.h": self.header, **self.runtime}
+        files["main.c"] = example_main(name, self.compiled.entries)
+        return files
+
+    def export(self, directory: str | Path) -> list[Path]:
+        """Write the C files to a directory (made if missing); returns their paths."""
+        from ..toolchain.package import export
+
+        return [Path(p) for p in export(directory, self.files())]
+
+
+def make_core(
+    options: Options,
+    leaves: Sequence[Leaf],
+    jobs: Sequence[Job],
+    *,
+    traced_seconds: float,
+    names: Sequence[str] = (),
+    share: Core | None = None,
+) -> Core:
+    """Compile jobs to text. `share`: keep the state, and so the layout, of another program."""
+    start = time.perf_counter()
+    fixed = None
+    if share is not None:
+        fixed = frozenset(k for k, m in enumerate(share.compiled.members) if m.swapped)
+    compiled = compile_program(options.name, leaves, jobs, layouts=fixed, vectors=options.vectors)
+    seconds = time.perf_counter() - start
+    shapes = [leaf.value.shape for leaf in leaves if leaf.name.startswith("params.")]
+    if share is not None:
+        state = share.state
+    else:
+        state = State(compiled.members, names) if leaves else None
+    spent = sum(sum(j.seconds.values()) for j in jobs)
+    listed = stages(compiled, traced_seconds, seconds - spent, shapes)
+    return Core(compiled, options, tuple(names), state, listed)
+
+
+def batch_of(specs: Sequence[Spec]) -> int | None:
+    """The leading extent that all specs share: the number of rows of a batch."""
+    rows = {s.shape[0] if s.shape else None for s in specs}
+    return rows.pop() if len(rows) == 1 and specs else None
+
+
+def target_of(options: Options) -> Any:
+    return TARGETS[options.vectors]
+
+
+def mapping_repr(title: str, rows: Mapping[str, str]) -> str:
+    """A terse listing: a title and at most eleven rows."""
+    lines = [f"  {k:<10} {v}" for k, v in rows.items()]
+    return "\n".join([title, *lines[:11]])
