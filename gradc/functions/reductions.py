@@ -16,8 +16,8 @@ from ..dtypes import F32, is_float
 from ..errors import UnsupportedError
 from ..trace import Value, error
 from ..trace.methods import normal_axes
+from . import elementwise
 from .dispatch import Array, Axis, traces
-from .elementwise import exp, log, stop_gradient
 from .shapes import squeeze
 
 
@@ -112,23 +112,23 @@ def _norm(x: Value, ord: object = None, axis: Axis = None, keepdims: bool = Fals
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """`exp(x) / sum(exp(x))` along `axis`."""
-    weights = exp(x - _greatest(x, axis))
+    weights = elementwise.exp(x - _greatest(x, axis))
     return weights / sum(weights, axis, keepdims=True)
 
 
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """`log(softmax(x))`, exact where the softmax itself would be 0."""
     shifted = x - _greatest(x, axis)
-    return shifted - log(sum(exp(shifted), axis, keepdims=True))
+    return shifted - elementwise.log(sum(elementwise.exp(shifted), axis, keepdims=True))
 
 
 def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """`log(sum(exp(x)))` over `axis`, by default over all."""
     greatest = _greatest(x, axis)
-    total = log(sum(exp(x - greatest), axis, keepdims=True)) + greatest
+    total = elementwise.log(sum(elementwise.exp(x - greatest), axis, keepdims=True)) + greatest
     return total if keepdims else squeeze(total, axis)
 
 
 def _greatest(x: Array, axis: Axis) -> Array:
     """The greatest element, which differentiation takes for a constant."""
-    return stop_gradient(max(x, axis, keepdims=True))
+    return elementwise.stop_gradient(max(x, axis, keepdims=True))

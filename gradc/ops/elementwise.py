@@ -282,9 +282,9 @@ op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
    c="{0} ? {1} : {2}", samples=_where_samples)
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
    vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples)
-op("stop_gradient", unary(ANY), reference=np.positive, vjp=no_gradient, c="{0}", cost=0,
+op("stop_gradient", unary(ANY), reference=np.array, vjp=no_gradient, c="{0}", cost=0,
    samples=floats(-2, 2, order=0), doc="the same values, seen as constant by differentiation")
-op("identity", unary(ANY), reference=np.copy, vjp=lambda g, y, a: (g,), c="{0}", cost=0,
+op("identity", unary(ANY), reference=np.array, vjp=lambda g, y, a: (g,), c="{0}", cost=0,
    samples=floats(-2, 2), doc="marks the point with respect to which a gradient is taken")
 op("bounded", (Kind.ELEMENTWISE, elementwise_rule("iu", 1)), reference=_bounded, c="{0}", cost=0,
    samples=_bounded_samples, doc="integers that must satisfy lower <= x < upper")

@@ -1,0 +1,47 @@
+"""Activation functions, elementwise.
+
+Enters: an array of floating-point numbers. Leaves: an array of the same shape. Always holds: they
+are composed of array functions, so they need no gradient rule of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import functions as fn
+from ..errors import ArgumentError, fail
+
+relu = fn.relu
+sigmoid = fn.sigmoid
+tanh = fn.tanh
+softmax = fn.softmax
+log_softmax = fn.log_softmax
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """`x` where positive, `negative_slope * x` elsewhere."""
+    return fn.where(x > 0, x, x * negative_slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """`x` where positive, `alpha * (exp(x) - 1)` elsewhere (Clevert et al., 2015)."""
+    return fn.where(x > 0, x, fn.expm1(fn.minimum(x, 0)) * alpha)
+
+
+def silu(x: Any) -> Any:
+    """`x * sigmoid(x)`, also called swish."""
+    return x * fn.sigmoid(x)
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """`x` times the normal distribution function at `x` (Hendrycks and Gimpel, 2016).
+
+    `approximate="tanh"` is their formula with the hyperbolic tangent.
+    """
+    if approximate == "none":
+        return x * 0.5 * (fn.erf(x * math.sqrt(0.5)) + 1)
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        return x * 0.5 * (fn.tanh(inner) + 1)
+    raise fail(ArgumentError, "GC321", f"`approximate` is 'none' or 'tanh', not {approximate!r}")

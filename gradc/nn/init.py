@@ -1,0 +1,130 @@
+"""Initialisers: arrays of first values, which remember how they were drawn.
+
+Enters: a shape and the parameters of a distribution. Leaves: an `Initialised` array (float32
+unless said otherwise). Always holds: its `recipe` says how to draw such an array again, so that
+generated C can do so for another seed; an array derived from it, or changed since, has none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import F32, as_dtype
+from ..errors import ArgumentError, fail
+
+Recipe = tuple[str, float] | tuple[str, float, float]
+Shape = int | tuple[int, ...]
+Generator = np.random.Generator | int | None
+
+
+class Initialised(np.ndarray[Any, Any]):
+    """An array with a recipe.
+
+    The recipe is `("uniform", low, high)`, `("normal", mean, std)` or `("constant", value)`.
+    """
+
+    _recipe: Recipe | None
+    _digest: int
+
+    def __array_finalize__(self, source: object) -> None:
+        self._recipe = None  # a view or a copy is another array
+        self._digest = 0
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the elements were drawn; None if they have been changed since."""
+        if self._recipe is not None and hash(self.tobytes()) != self._digest:
+            self._recipe = None
+        return self._recipe
+
+
+def _initialised(values: Any, dtype: object, recipe: Recipe) -> Initialised:
+    array = np.asarray(values).astype(as_dtype(dtype)).view(Initialised)
+    array._recipe = recipe
+    array._digest = hash(array.tobytes())
+    return array
+
+
+def generator(rng: Generator) -> np.random.Generator:
+    """A generator from a generator, a seed, or nothing (then every run draws other numbers)."""
+    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+
+
+def constant(shape: Shape, value: float, *, dtype: object = F32) -> Initialised:
+    """Every element is `value`."""
+    return _initialised(np.full(shape, value), dtype, ("constant", float(value)))
+
+
+def zeros(shape: Shape, *, dtype: object = F32) -> Initialised:
+    """Every element is 0."""
+    return constant(shape, 0.0, dtype=dtype)
+
+
+def ones(shape: Shape, *, dtype: object = F32) -> Initialised:
+    """Every element is 1."""
+    return constant(shape, 1.0, dtype=dtype)
+
+
+def uniform(
+    shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Uniform in [low, high)."""
+    values = generator(rng).uniform(low, high, shape)
+    return _initialised(values, dtype, ("uniform", float(low), float(high)))
+
+
+def normal(
+    shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Normal with the given mean and standard deviation."""
+    values = generator(rng).normal(mean, std, shape)
+    return _initialised(values, dtype, ("normal", float(mean), float(std)))
+
+
+def _fans(shape: Shape) -> tuple[int, int]:
+    """How many inputs feed an output, and how many outputs an input feeds: shape (out, in, ...)."""
+    if isinstance(shape, int) or len(shape) < 2:
+        raise fail(
+            ArgumentError,
+            "GC320",
+            f"this initialiser needs at least two axes (out, in), got {shape}",
+        )
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def xavier_uniform(
+    shape: Shape, gain: float = 1.0, *, rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Uniform with bound `gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio, 2010)."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(shape)))
+    return uniform(shape, -bound, bound, rng=rng, dtype=dtype)
+
+
+def xavier_normal(
+    shape: Shape, gain: float = 1.0, *, rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Normal with deviation `gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio, 2010)."""
+    return normal(shape, 0.0, gain * math.sqrt(2.0 / sum(_fans(shape))), rng=rng, dtype=dtype)
+
+
+def kaiming_uniform(
+    shape: Shape, *, gain: float = math.sqrt(2), rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Uniform with bound `gain * sqrt(3 / fan_in)`; the gain is that of relu (He et al., 2015)."""
+    bound = gain * math.sqrt(3.0 / _fans(shape)[0])
+    return uniform(shape, -bound, bound, rng=rng, dtype=dtype)
+
+
+def kaiming_normal(
+    shape: Shape, *, gain: float = math.sqrt(2), rng: Generator = None, dtype: object = F32
+) -> Initialised:
+    """Normal with deviation `gain / sqrt(fan_in)`; the gain is that of relu (He et al., 2015)."""
+    return normal(shape, 0.0, gain / math.sqrt(_fans(shape)[0]), rng=rng, dtype=dtype)
+
+
+glorot_uniform, glorot_normal = xavier_uniform, xavier_normal
+he_uniform, he_normal = kaiming_uniform, kaiming_normal

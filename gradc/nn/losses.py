@@ -1,0 +1,103 @@
+"""Losses, each the mean over all samples, and the accuracy.
+
+Enters: what a model put out and what it should have. Leaves: a scalar. Always holds: shapes must
+agree exactly (a loss never broadcasts), and labels are integers in the range of the classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functions as fn
+from ..dtypes import F32, I32
+from ..errors import DTypeError, ShapeError
+from ..trace import Value, error, spec_of
+
+
+def _same_shape(name: str, prediction: Any, target: Any) -> None:
+    if np.shape(prediction) != np.shape(target):
+        raise error(
+            ShapeError,
+            "GC322",
+            f"`{name}` needs a target of the prediction's shape, "
+            f"got {spec_of(prediction)!r} and {spec_of(target)!r}",
+            helps=("reshape one of them; a loss does not broadcast",),
+        )
+
+
+def mse(prediction: Any, target: Any) -> Any:
+    """The mean squared error."""
+    _same_shape("mse", prediction, target)
+    return fn.mean(fn.square(prediction - target))
+
+
+def l1(prediction: Any, target: Any) -> Any:
+    """The mean absolute error."""
+    _same_shape("l1", prediction, target)
+    return fn.mean(fn.abs(prediction - target))
+
+
+def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
+    """Half the square of an error up to `delta`, linear beyond it (Huber, 1964)."""
+    _same_shape("huber", prediction, target)
+    distance = fn.abs(prediction - target)
+    return fn.mean(
+        fn.where(distance <= delta, fn.square(distance) * 0.5, (distance - 0.5 * delta) * delta)
+    )
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    """The mean over samples of `-log(softmax(logits))` at the label.
+
+    `logits` is [..., classes] and `labels` holds integers from 0 to classes - 1 in the shape of
+    the leading axes. A label out of range is a `DataError` when the program runs.
+    """
+    return nll(fn.log_softmax(logits, -1), labels, _name="cross_entropy")
+
+
+def nll(log_probabilities: Any, labels: Any, *, _name: str = "nll") -> Any:
+    """The mean negative log-likelihood: of `log_probabilities` [..., classes], at the label."""
+    chosen = _chosen(_name, log_probabilities, labels)
+    return -fn.mean(fn.sum(fn.where(chosen, log_probabilities, 0.0), -1))
+
+
+def _chosen(name: str, scores: Any, labels: Any) -> Any:
+    """A mask [..., classes], true at each label."""
+    if not isinstance(labels, Value):
+        labels = np.asarray(labels)
+    if labels.dtype.kind not in "iu":
+        raise error(
+            DTypeError,
+            "GC323",
+            f"the labels of `{name}` are integers, got {spec_of(labels)!r}",
+            helps=("convert them: `labels.astype(gd.int32)`",),
+        )
+    leading = tuple(np.shape(scores)[:-1])
+    if not np.ndim(scores) or labels.shape != leading:
+        raise error(
+            ShapeError,
+            "GC322",
+            f"`{name}` needs one label for each row of scores, "
+            f"got scores {spec_of(scores)!r} and labels {spec_of(labels)!r}",
+        )
+    classes = np.shape(scores)[-1]
+    labels = fn.bounded(labels, lower=0, upper=classes)
+    if labels.dtype.itemsize < I32.itemsize:
+        labels = fn.astype(labels, I32)  # so that every class number fits
+    return labels[..., None] == fn.arange(classes, dtype=labels.dtype)
+
+
+def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
+    """The mean of `-target log(p) - (1 - target) log(1 - p)` with `p = sigmoid(logits)`."""
+    _same_shape("binary_cross_entropy_with_logits", logits, target)
+    # Written so that no exponential overflows: max(z, 0) - z t + log(1 + exp(-|z|)).
+    softened = fn.log1p(fn.exp(-fn.abs(logits)))
+    return fn.mean(fn.maximum(logits, 0) - logits * target + softened)
+
+
+def accuracy(logits: Any, labels: Any) -> Any:
+    """The share of rows whose greatest logit is at the label, in float32."""
+    hits = fn.astype(fn.argmax(logits, -1), labels.dtype) == labels
+    return fn.mean(fn.astype(hits, F32))

@@ -1,0 +1,47 @@
+"""`Module`: an object that holds arrays, and other modules.
+
+Enters: attributes, set as on any Python object. Leaves: the arrays among them by dotted path.
+Always holds: there is no registration; whatever array can be reached through attributes, lists,
+tuples and dicts is a parameter, and everything else is configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from ..dtypes import short
+from ..trace import spec_of
+from ..tree import leaves_with_paths
+
+
+class Module:
+    """Base class of layers and models.
+
+    class MLP(nn.Module):
+        def __init__(self, rng):
+            self.fc1 = nn.Linear(784, 128, rng=rng)
+            self.fc2 = nn.Linear(128, 10, rng=rng)
+
+        def __call__(self, x):
+            return self.fc2(nn.relu(self.fc1(x)))
+    """
+
+    def tree_children(self) -> Mapping[str, Any]:
+        return vars(self)
+
+    def tree_rebuild(self, parts: Mapping[str, Any]) -> Self:
+        rebuilt = object.__new__(type(self))
+        vars(rebuilt).update(parts)
+        return rebuilt
+
+    def parameters(self) -> dict[str, Any]:
+        """The arrays by dotted path: `{"fc1.weight": ..., "fc1.bias": ...}`."""
+        return dict(leaves_with_paths(self))
+
+    def __repr__(self) -> str:
+        lines = []
+        for path, array in self.parameters().items():
+            spec = spec_of(array)
+            lines.append(f"\n  {path}: {short(spec.dtype, spec.shape)}")
+        return f"{type(self).__name__}({''.join(lines)}\n)" if lines else f"{type(self).__name__}()"

@@ -1,0 +1,101 @@
+"""Stochastic gradient descent with momentum, Nesterov's form of it, and weight decay.
+
+Enters: nestings of parameters and gradients. Leaves: the same nestings, one step further. Always
+holds: the formulas of `torch.optim.SGD`; tied parameters have one momentum buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import BOOL
+from ..errors import ArgumentError, fail
+from ..functions import astype, where, zeros_like
+from ..trace import Value
+from ..tree import map_leaves
+
+Schedule = Callable[[Any], Any]
+"""The learning rate as a traced function of the step counter, which starts at 0."""
+
+
+class SGD:
+    """`b = momentum * b + (1 - dampening) * (g + weight_decay * p)`, then `p = p - lr * b`.
+
+    With `nesterov` the step is along `g + momentum * b` instead. `lr` is a number, which is the
+    default of a run-time argument, or a `Schedule`.
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        if not callable(lr) and lr < 0:
+            raise fail(ArgumentError, "GC330", f"`lr` is at least 0, got {lr}")
+        for name, value in (("momentum", momentum), ("weight_decay", weight_decay)):
+            if value < 0:
+                raise fail(ArgumentError, "GC330", f"`{name}` is at least 0, got {value}")
+        if nesterov and (momentum == 0 or dampening != 0):
+            raise fail(ArgumentError, "GC330", "`nesterov` needs a momentum and no dampening")
+        self.lr = lr
+        self.momentum = momentum
+        self.dampening = dampening
+        self.weight_decay = weight_decay
+        self.nesterov = nesterov
+
+    def __repr__(self) -> str:
+        set_values = [f"{k}={v!r}" for k, v in vars(self).items() if v or k == "lr"]
+        return f"SGD({', '.join(set_values)})"
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The state before the first step."""
+        if not self.momentum:
+            return {}
+        buffers: dict[int, Any] = {}
+
+        def buffer(p: Any) -> Any:
+            key = p.node_id if isinstance(p, Value) else id(p)
+            if key not in buffers:
+                traced = isinstance(p, Value)
+                buffers[key] = zeros_like(p) if traced else np.zeros_like(p, subok=False)
+            return buffers[key]
+
+        state = {"momentum": map_leaves(buffer, params)}
+        if self.dampening:  # the first gradient enters the buffer undampened
+            state["started"] = np.zeros((), BOOL)
+        return state
+
+    def update(self, params: Any, grads: Any, state: Any, lr: Any) -> tuple[Any, Any]:
+        """Parameters and state after one step along `grads`."""
+        if self.weight_decay:
+            grads = map_leaves(lambda p, g: g + self.weight_decay * p, params, grads)
+        new_state = dict(state)
+        if self.momentum:
+            buffers = map_leaves(
+                lambda b, g: self._buffer(b, g, state.get("started")), state["momentum"], grads
+            )
+            new_state["momentum"] = buffers
+            if self.dampening:
+                new_state["started"] = np.ones((), BOOL)
+            if self.nesterov:
+                grads = map_leaves(lambda g, b: g + self.momentum * b, grads, buffers)
+            else:
+                grads = buffers
+        return map_leaves(lambda p, g: p - _rate(lr, p) * g, params, grads), new_state
+
+    def _buffer(self, buffer: Any, g: Any, started: Any) -> Any:
+        decayed = self.momentum * buffer
+        if not self.dampening:
+            return decayed + g
+        return where(started, decayed + (1 - self.dampening) * g, g)
+
+
+def _rate(lr: Any, p: Any) -> Any:
+    """The learning rate in the dtype of the parameter."""
+    return astype(lr, p.dtype) if hasattr(lr, "dtype") else lr
