@@ -46,10 +46,9 @@ def test_help_loads_neither_numpy_nor_networkx() -> None:
     assert loaded & (HEAVY | {"numpy"}) == set()
 
 
-@pytest.mark.parametrize("name", sorted(gradc.__all__))
+@pytest.mark.parametrize("name", [n for n in dir(gradc) if not n.startswith("_")])
 def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(gradc, name) is not None
-    assert name in dir(gradc)
+    assert getattr(gradc, name) is not None or name == "newaxis"
 
 
 def test_the_documented_names_are_public() -> None:
@@ -59,7 +58,7 @@ def test_the_documented_names_are_public() -> None:
         permute_dims where reshape GradcError TraceError ShapeError DTypeError UnsupportedError
         DataError CheckpointError BuildError NonFiniteError
     """.split()
-    assert [n for n in documented if n not in gradc.__all__] == []
+    assert [n for n in documented if n not in dir(gradc)] == []
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
