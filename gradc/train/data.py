@@ -228,7 +228,7 @@ def read(data: Any, step: Step) -> Columns | Batches:
     if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, Iterable):
         raise fail(
             DataError,
-            "GC501",
+            "GC611",
             f"data is a tuple of arrays or an iterable of batches, got `{type(data).__name__}`",
             helps=(f"`{step.name}` takes {signature(step)}",),
         )
@@ -237,7 +237,7 @@ def read(data: Any, step: Step) -> Columns | Batches:
     if step.batch is None:
         raise fail(
             ArgumentError,
-            "GC502",
+            "GC612",
             f"the arguments of `{step.name}` share no first axis, so arrays cannot be split into "
             "batches",
             helps=("pass an iterable of batches", "give every spec the same first extent"),
@@ -257,7 +257,7 @@ def arrays_for(step: Step, given: tuple[Any, ...], what: str) -> tuple[Array, ..
     if len(given) != len(step.specs):
         raise fail(
             DataError,
-            "GC503",
+            "GC613",
             f"{what} has {len(given)} arrays, `{step.name}` takes {len(step.specs)}: "
             f"{signature(step)}",
             helps=("arrays are given as a tuple, `(x, y)`; a list is taken for a list of batches",),
@@ -275,7 +275,7 @@ def as_array(value: Any, what: str) -> Array:
     except (TypeError, ValueError, RuntimeError) as error:
         raise fail(
             DataError,
-            "GC504",
+            "GC614",
             f"`{what}` cannot be read as an array: {str(error).splitlines()[0].lower()}",
             helps=("a torch tensor is taken on the CPU and detached: `.detach().cpu()`",),
         ) from error
@@ -288,7 +288,7 @@ def checked(array: Array, spec: Spec, what: str, step: Step) -> Array:
     if array.dtype != spec.dtype:
         raise fail(
             DTypeError,
-            "GC505",
+            "GC615",
             f"`{what}` is {found}, `{step.name}` takes {spec}",
             helps=(
                 f"cast it: `.astype(np.{spec.dtype.name})`",
@@ -301,7 +301,7 @@ def checked(array: Array, spec: Spec, what: str, step: Step) -> Array:
     if not fits:
         wanted = f"{spec}, with any number of rows" if batched else f"{spec}"
         message = f"`{what}` is {found}, `{step.name}` takes {wanted}"
-        raise fail(ShapeError, "GC506", message)
+        raise fail(ShapeError, "GC616", message)
     return array
 
 
@@ -310,7 +310,7 @@ def equal_rows(arrays: tuple[Array, ...], what: str) -> int:
     counts = [len(a) for a in arrays]
     if len(set(counts)) > 1:
         shapes = ", ".join(f"`{what}[{i}]` has {n}" for i, n in enumerate(counts))
-        raise fail(DataError, "GC507", f"all arrays need the same number of rows: {shapes}")
+        raise fail(DataError, "GC617", f"all arrays need the same number of rows: {shapes}")
     if not counts or counts[0] == 0:
-        raise fail(DataError, "GC508", f"{what} is empty: there are no rows to train or test on")
+        raise fail(DataError, "GC618", f"{what} is empty: there are no rows to train or test on")
     return counts[0]

@@ -63,7 +63,7 @@ class History:
         except ImportError as error:
             raise fail(
                 UnsupportedError,
-                "GC521",
+                "GC631",
                 "plotting needs matplotlib, which is not installed",
                 helps=("install it: `pip install gradc[plot]`",),
             ) from error

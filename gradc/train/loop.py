@@ -171,7 +171,7 @@ class Loop:
             helps = (
                 "an iterator can be read once only: pass a list, or an object with `__iter__`",
             )
-        raise fail(DataError, "GC509", message, helps=helps)
+        raise fail(DataError, "GC619", message, helps=helps)
 
 
 def weighted_means(pieces: list[tuple[int, Values]]) -> Record:

@@ -102,7 +102,7 @@ class Trainer:
         if given is None:
             if resume:
                 message = "`resume` needs the `checkpoint` to continue from"
-                raise fail(ArgumentError, "GC511", message)
+                raise fail(ArgumentError, "GC621", message)
             return None
         path = Path(given)
         if path.suffix != ".safetensors":
@@ -247,7 +247,7 @@ def _check_counts(**counts: Any) -> None:
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             message = f"`{name}` is a non-negative integer, got {value!r}"
-            raise fail(ArgumentError, "GC512", message)
+            raise fail(ArgumentError, "GC622", message)
 
 
 def _about(source: Columns | Batches, settings: Settings) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _evaluate(source: Columns | Batches) -> Record:
         rows = len(part[0]) if source.step.batch is not None else 1
         pieces.append((rows, values_of(step.evaluate(*part))))
     if not pieces:
-        raise fail(DataError, "GC509", "the iterable gave no batch to evaluate")
+        raise fail(DataError, "GC619", "the iterable gave no batch to evaluate")
     return weighted_means(pieces)
 
 
