@@ -9,8 +9,6 @@ The model is a straight line, fitted by least squares, so that the answer is kno
 the same samples; what differs is how many steps they get from one pass over them.
 """
 
-import time
-
 import numpy as np
 
 import gradc as gd
@@ -69,12 +67,9 @@ def main():
     print(f"looking for y = {SLOPE} x + {INTERCEPT} in {ROWS:,} samples\n")
     ways = [("full batch", ROWS, 0.5, 30), ("one sample", 1, 0.02, 1), ("mini-batch", 64, 0.05, 1)]
     for name, batch, lr, epochs in ways:
-        step(batch, lr).build()
-        start = time.perf_counter()
         losses, (slope, intercept) = descend(batch, lr, epochs)
-        spent = time.perf_counter() - start
         print(
-            f"{name}: {len(losses):>6,} steps in {epochs:>2} epochs, {spent * 1e3:6.1f} ms, "
+            f"{name}: {len(losses):>6,} steps in {epochs:>2} epochs, "
             f"last loss {losses[-1]:.4f}, y = {slope:.3f} x + {intercept:.3f}"
         )
 
