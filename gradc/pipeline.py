@@ -27,7 +27,7 @@ from .lower.pointwise import Names, identifier
 from .lower.target import TARGETS, Target
 from .passes.checks import InputCheck, extract_checks
 from .passes.fuse import Group, fuse
-from .passes.layout import apply_layouts, layout_costs
+from .passes.layout import apply_layouts, layout_costs, updated_together
 from .passes.materialise import materialise
 from .passes.simplify import simplify
 
@@ -177,17 +177,27 @@ def _run(job: Job, stages: Sequence[tuple[str, Callable[[Job], None]]]) -> None:
 
 
 def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[int]:
-    """The matrices that all entry points together would rather have transposed."""
-    swapped = set()
-    for k, leaf in enumerate(leaves):
-        if leaf.value.ndim != 2 or leaf.value.dtype.kind != "f":
-            continue
-        costs = [
-            layout_costs(j.graph, j.graph.inputs[k], j.target.lanes(leaf.value.dtype)) for j in jobs
-        ]
-        if sum(c[1] for c in costs) < sum(c[0] for c in costs):
-            swapped.add(k)
-    return frozenset(swapped)
+    """The matrices that all entry points together would rather have transposed.
+
+    What is updated together (a weight and its momentum) is laid out together.
+    """
+    kept, swapped = [0.0] * len(leaves), [0.0] * len(leaves)
+    matrices = [k for k, leaf in enumerate(leaves) if leaf.value.ndim == 2]
+    together = {k: k for k in matrices}
+    for job in jobs:
+        for k in matrices:
+            lanes = job.target.lanes(leaves[k].value.dtype)
+            as_is, turned = layout_costs(job.graph, job.graph.inputs[k], lanes)
+            kept[k], swapped[k] = kept[k] + as_is, swapped[k] + turned
+        for a, b in updated_together(job.graph, job.replaced, matrices):
+            low, high = sorted((together[a], together[b]))
+            together = {k: low if c == high else c for k, c in together.items()}
+    chosen = set()
+    for k in matrices:
+        same = [m for m in matrices if together[m] == together[k]]
+        if sum(swapped[m] for m in same) < sum(kept[m] for m in same):
+            chosen.add(k)
+    return frozenset(chosen)
 
 
 def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:

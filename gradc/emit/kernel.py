@@ -166,20 +166,27 @@ class KernelPrinter:
         w, vector = self.w, vector_type(t.dtype, t.lanes)
         if t.lanes > 1:
             self.needs.vectors.add((t.dtype, t.lanes))
-        width = t.vectors * t.lanes
         w.line(f"{vector} acc[{t.rows}][{t.vectors}] = {{0}};", t.nodes)
         self._depth(t, 0, vector)
+        sums = "acc" if t.lanes == 1 else self._spill(t)
         with w.loop(t.row.name, t.rows):
-            w.line(f"{c_name(t.dtype)} row[{width}];", t.nodes)
-            w.line(f"memcpy(row, acc[{t.row.name}], sizeof row);", t.nodes)
             for s in t.epilogue:
                 if isinstance(s, For) and s.var == t.column:
                     with w.loop(s.var.name, s.var.extent):
-                        value = f"row[{s.var.name}]"
+                        value = f"{sums}[{t.row.name}][{s.var.name}]"
                         w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
                         self.statements(s.body)
                 else:
                     self.statement(s)
+
+    def _spill(self, t: Tile) -> str:
+        """Copy the sums out of their registers, by constant indices only: so they can stay there till now."""
+        w, r = self.w, t.row.name
+        w.line(f"{c_name(t.dtype)} tile[{t.rows}][{t.vectors * t.lanes}];", t.nodes)
+        with w.loop(r, t.rows), w.loop("v", t.vectors):
+            target = f"&tile[{r}][v * {t.lanes}]"
+            w.line(f"memcpy({target}, &acc[{r}][v], sizeof acc[{r}][v]);", t.nodes)
+        return "tile"
 
     def _depth(self, t: Tile, axis: int, vector: str) -> None:
         w = self.w

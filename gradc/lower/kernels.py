@@ -20,7 +20,7 @@ RESERVED = frozenset(
     " int long register restrict return short signed sizeof static struct switch typedef union"
     " unsigned void volatile while bool true false class new delete this template typename operator"
     " namespace public private protected virtual try catch throw using and or not xor NULL NAN"
-    " INFINITY acc row a b v k r c memcpy memset state arena main errno y0 y1 j0 j1 jn yn gamma"
+    " INFINITY acc tile a b v k r c memcpy memset state arena main errno y0 y1 j0 j1 jn yn gamma"
     " exp log sqrt sin cos tan tanh pow fabs floor ceil round trunc rint erf fmod fmax fmin".split()
 )
 

@@ -14,8 +14,10 @@ from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile
 def merge_buffers(kernel: Kernel, kept: str, dropped: str) -> Kernel:
     """Make the parameter of buffer `kept` stand for `dropped` too, and be written."""
     keep, drop = kernel.buffers.index(kept), kernel.buffers.index(dropped)
-    old, new = kernel.params[drop].name, kernel.params[keep].name
-    params = [replace(p, written=True) if k == keep else p for k, p in enumerate(kernel.params)]
+    old, new = kernel.params[keep].name, kernel.params[drop].name
+    params = [
+        replace(p, written=True, name=new) if k == keep else p for k, p in enumerate(kernel.params)
+    ]
     buffers = list(kernel.buffers)
     del params[drop], buffers[drop]
     return replace(

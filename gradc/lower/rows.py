@@ -59,10 +59,8 @@ class RowNest:
                     for inner, work in self._work_of(level):
                         self._inner_loop(inner, work, index, row)
             for i in d.carried:
-                self._finish_carried(self.graph[i], index[: d.outer], outside)
-            for i in d.after:
-                if i in self.storage:
-                    self._after(self.graph[i], index[: d.outer], outside)
+                self._read_total(self.graph[i])
+            self._after(index[: d.outer], outside)
         root.statements[:0] = self.arrays
         return root
 
@@ -244,7 +242,8 @@ class RowNest:
             clear = Var("k", size)
             outside.statements.append(For(clear, (Store(name, at(clear), start, (node.id,)),)))
 
-    def _finish_carried(self, node: Node, index: Indices, outside: Body) -> None:
+    def _read_total(self, node: Node) -> None:
+        """The rows are done: from now on a carried reduction is its accumulator."""
         name, shape = self.totals[node.id], self._carried_shape(node)
 
         def read(at_index: Indices) -> Load | Ref:
@@ -253,14 +252,20 @@ class RowNest:
             return Load(name, flatten(at_index[self.domain.outer :], shape), node.dtype)
 
         self.elements.local[node.id] = read
-        if node.id in self.storage:
-            self._after(node, index, outside)
 
-    def _after(self, node: Node, index: Indices, outside: Body) -> None:
-        """Store a node that needs all rows to be done."""
-        variables = self._axes(node.shape[self.domain.outer :], self.domain.outer)
-        with outside.loops(variables) as innermost:
-            here = (*index, *(at(v) for v in variables))
-            value = self.elements.value(node.id, here, innermost)
-            target = self.storage[node.id]
-            innermost.statements.append(Store(target, flatten(here, node.shape), value, (node.id,)))
+    def _after(self, index: Indices, outside: Body) -> None:
+        """Store what needs all rows to be done, values of one shape in one loop."""
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for i in sorted((*self.domain.carried, *self.domain.after)):
+            if i in self.storage:
+                by_shape.setdefault(self.graph[i].shape, []).append(i)
+        for shape, stored in by_shape.items():
+            variables = self._axes(shape[self.domain.outer :], self.domain.outer)
+            with outside.loops(variables) as innermost:
+                here = (*index, *(at(v) for v in variables))
+                for i in stored:
+                    value = self.elements.value(i, here, innermost)
+                    store = Store(self.storage[i], flatten(here, shape), value, (i,))
+                    innermost.statements.append(store)
+            for i in stored:
+                self._read_back(i)

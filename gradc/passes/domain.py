@@ -114,14 +114,14 @@ def _arrange(
     prefix: tuple[int, ...] | None = None
     level: dict[int, int] = {}
     trailing, carried, after = [], [], []
-    late: set[int] = set()
+    late = _only_needed_late(graph, nodes, outer, rows)
     for node in nodes:
         args = [(a, chain) for a, chain in compute_args(graph, node) if a in group]
         own = graph[node.args[0]].shape if node.kind is Kind.REDUCTION else node.shape
-        if any(a in late for a, _ in args):
+        if node.id in late or any(a in late for a, _ in args):
             if node.kind is Kind.REDUCTION or any(a not in late for a, _ in args):
                 return None
-            if prefix is None or node.shape[:outer] != prefix[:outer]:
+            if outer and (prefix is None or node.shape[:outer] != prefix[:outer]):
                 return None
             if not all(keeps_axes(graph, m, outer) for _, chain in args for m in chain):
                 return None
@@ -151,12 +151,37 @@ def _arrange(
             late.add(node.id)
         else:
             return None
+    if not level:
+        return None
     domain = Domain(outer, rows, level, tuple(trailing), tuple(carried), tuple(after))
     scratch = _scratch(graph, nodes, domain, stored)
     inner_bytes = sum(_inner_size(graph[i], depth) * graph[i].dtype.itemsize for i in scratch)
     if inner_bytes > SCRATCH_BYTES:
         return None
     return Domain(outer, rows, level, domain.trailing, domain.carried, domain.after, scratch)
+
+
+def _only_needed_late(graph: Graph, nodes: list[Node], outer: int, rows: int) -> set[int]:
+    """Elementwise nodes that only what comes after the rows reads, such as `0.9 * v` of an update."""
+    if not rows:
+        return set()
+    args = {n.id: [a for a, _ in compute_args(graph, n)] for n in nodes}
+    summed = {
+        n.id
+        for n in nodes
+        if n.kind is Kind.REDUCTION and set(range(outer, outer + rows)) <= set(n.attrs["axes"])
+    }
+    after: set[int] = set()
+    for n in nodes:
+        if any(a in summed or a in after for a in args[n.id]):
+            after.add(n.id)
+    late: set[int] = set()
+    for n in reversed(nodes):
+        users = [u.id for u in nodes if n.id in args[u.id]]
+        if n.kind is Kind.ELEMENTWISE and n.id not in after and users:
+            if all(u in after or u in late for u in users):
+                late.add(n.id)
+    return late
 
 
 def _inner_size(node: Node, depth: int) -> int:

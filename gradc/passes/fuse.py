@@ -5,8 +5,9 @@ every computed node is in exactly one group, unless it is a scalar so cheap that
 themselves; no path leaves a group and returns to it; a group writes exactly what others need.
 
 The rules, in order, each one function: elementwise nodes follow a contraction into its loops
-(`_take_epilogues`), producers that only one contraction group reads join it (`_take_producers`), and
-elementwise nodes and reductions that fit one nest of rows merge (`_merge_rows`).
+(`_take_epilogues`), producers that only one contraction group reads join it (`_take_producers`),
+elementwise nodes and reductions that fit one nest of rows merge (`_merge_rows`), and so do nests that read
+the same values (`_merge_neighbours`).
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ def fuse(graph: Graph) -> list[Group]:
         pass
     while _merge_rows(clusters):
         pass
+    while _merge_neighbours(clusters):
+        pass
     return [_group(clusters, c) for c in _sorted_clusters(clusters)]
 
 
@@ -173,6 +176,38 @@ def _merge_rows(c: Clusters) -> bool:
                 c.merge(here, there)
                 changed = True
     return changed
+
+
+def _merge_neighbours(c: Clusters) -> bool:
+    """Two nests that read the same values, and neither the other, share their loops if they fit."""
+    nests = [k for k in sorted(c.members) if c.anchor(k) is None]
+    reads = {k: _reads(c, k) for k in nests}
+    for position, a in enumerate(nests):
+        for b in nests[position + 1 :]:
+            if not reads[a] & reads[b] or b in c.successors(a) or a in c.successors(b):
+                continue
+            alone = [find_domain(c.graph, *_with_stored(c, k)) for k in (a, b)]
+            members = frozenset(c.members[a] | c.members[b])
+            both = find_domain(c.graph, members, c.stored(members))
+            if both is None or both.depth == 0 or any(d is None for d in alone):
+                continue
+            if len(both.carried) > sum(len(d.carried) for d in alone if d is not None):
+                continue
+            if c.can_merge(a, b):
+                c.merge(a, b)
+                return True
+    return False
+
+
+def _reads(c: Clusters, cluster: int) -> set[int]:
+    """What a cluster reads from memory: values of other clusters."""
+    members = c.members[cluster]
+    return {a for n in members for a, _ in c.args[n] if a not in members}
+
+
+def _with_stored(c: Clusters, cluster: int) -> tuple[frozenset[int], frozenset[int]]:
+    members = frozenset(c.members[cluster])
+    return members, c.stored(members)
 
 
 def _sorted_clusters(c: Clusters) -> list[int]:

@@ -11,7 +11,7 @@ model chooses for each matrix; transposes then sink towards the inputs, where th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..graph import Graph, Node
 from ..ops.table import Kind
@@ -70,6 +70,28 @@ def _product_cost(graph: Graph, node: Node, side: int, contiguous: int, lanes: i
         columns_contiguous=free[1 - side] == len(other.shape) - 1, output_contiguous=side == 0,
     )  # fmt: skip
     return min(with_matrix, with_other)
+
+
+def updated_together(
+    graph: Graph, replaced: Sequence[int], matrices: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Pairs of state matrices (input positions) that meet, element by element, in a new value."""
+    position = {graph.inputs[k]: k for k in matrices}
+    pairs = []
+    for leaf, out in zip(replaced, graph.outputs, strict=False):
+        if leaf not in matrices:
+            continue
+        stack, seen = [out], {out}
+        while stack:
+            node = graph[stack.pop()]
+            other = position.get(node.id)
+            if other is not None and graph[node.id].shape == graph[graph.inputs[leaf]].shape:
+                pairs.append((leaf, other))
+            if node.kind is Kind.ELEMENTWISE:
+                fresh = [a for a in node.args if a not in seen]
+                seen.update(fresh)
+                stack += fresh
+    return pairs
 
 
 def apply_layouts(graph: Graph, swapped: frozenset[int], outputs: Mapping[int, int]) -> Graph:
