@@ -40,8 +40,7 @@ def gradc_run(w: Workload, mode: str) -> Run:
     def loss(model, x, y):
         return getattr(nn, w.loss)(model(x), y)
 
-    rows = w.batch if mode == "step" else 64 * w.batch
-    x, y = w.data(rows)
+    x, y = w.data(batches=1 if mode == "step" else 64)
     specs = [gd.spec((w.batch, *a.shape[1:]), a.dtype) for a in (x, y)]
     step = gd.train_step(loss, MLP(), optim.SGD(lr=LEARNING_RATE), *specs, name=w.name)
     for i, (weight, bias) in enumerate(w.parameters()):
@@ -54,7 +53,7 @@ def gradc_run(w: Workload, mode: str) -> Run:
         return float(value)
 
     def all_at_once(count: int) -> float:
-        order = np.arange(count * w.batch).reshape(count, w.batch) % rows
+        order = np.arange(count * w.batch).reshape(count, w.batch) % len(x)
         return float(step.many((x, y), order)[-1])
 
     return one_by_one if mode == "step" else all_at_once
@@ -76,7 +75,7 @@ def torch_run(w: Workload) -> Run:
             layers.append({"relu": nn.ReLU, "sigmoid": nn.Sigmoid}[w.activation]())
     model = nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-    x, y = (torch.from_numpy(a) for a in w.data(w.batch))
+    x, y = (torch.from_numpy(a) for a in w.data())
     if w.loss == "cross_entropy":
         y = y.long()
     criterion = nn.CrossEntropyLoss() if w.loss == "cross_entropy" else nn.MSELoss()
@@ -113,7 +112,7 @@ def jax_run(w: Workload) -> Run:
 
     compiled = jax.jit(step, donate_argnums=0)
     params = jax.tree.map(jnp.asarray, w.parameters())
-    x, y = (jnp.asarray(a) for a in w.data(w.batch))
+    x, y = (jnp.asarray(a) for a in w.data())
 
     def run(count: int) -> float:
         nonlocal params

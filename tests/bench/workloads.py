@@ -41,10 +41,11 @@ class Workload:
             for n, m in pairs
         ]
 
-    def data(self, rows: int) -> tuple[Array, Array]:
-        """`rows` samples; the first `batch` of them are the batch that single steps use."""
-        rng = np.random.default_rng(1)
-        x = rng.standard_normal((rows, self.sizes[0])).astype(np.float32)
+    def data(self, batches: int = 1) -> tuple[Array, Array]:
+        """The samples of so many batches; the first batch is the one that single steps use."""
+        rows = batches * self.batch
+        x = np.random.default_rng(1).standard_normal((rows, self.sizes[0])).astype(np.float32)
+        rng = np.random.default_rng(2)
         if self.loss == "cross_entropy":
             return x, rng.integers(0, self.sizes[-1], rows).astype(np.int32)
         return x, rng.random((rows, self.sizes[-1])).astype(np.float32)
