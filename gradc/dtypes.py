@@ -108,12 +108,13 @@ def as_dtype(value: object) -> DType:
     if isinstance(value, ScalarType):
         return value.dtype
     dtype: DType = np.dtype(value)  # type: ignore[call-overload]
+    dtype = dtype.newbyteorder("=")
     if dtype not in SHORT:
         known = ", ".join(SHORT.values())
         raise fail(
             DTypeError, "GC002", f"dtype `{dtype}` is not supported", helps=(f"use one of {known}",)
         )
-    return np.dtype(dtype.newbyteorder("="))
+    return dtype
 
 
 def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
