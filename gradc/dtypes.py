@@ -107,8 +107,9 @@ def as_dtype(value: object) -> DType:
     """Read anything that names a dtype (`gd.f32`, `"float32"`, `np.float32`, `float`)."""
     if isinstance(value, ScalarType):
         return value.dtype
-    dtype: DType = np.dtype(value)  # type: ignore[call-overload]
-    dtype = dtype.newbyteorder("=")
+    given: DType = np.dtype(value)  # type: ignore[call-overload]
+    # By its name: then it is NumPy's own object, which a compiled call recognises by identity.
+    dtype = np.dtype(given.newbyteorder("=").str)
     if dtype not in SHORT:
         known = ", ".join(SHORT.values())
         raise fail(

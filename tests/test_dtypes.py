@@ -46,6 +46,12 @@ def test_byte_order_is_normalised():
     assert dtypes.as_dtype(">f4") == np.dtype("float32")
 
 
+def test_a_dtype_is_numpys_own_object_whatever_named_it():
+    swapped = np.dtype("float32").newbyteorder("=")
+    for named in ("float32", np.float32, swapped, np.dtype(">f4"), dtypes.f32):
+        assert dtypes.as_dtype(named) is dtypes.F32
+
+
 PAIRS = list(itertools.product([t.dtype for t in dtypes.ALL], repeat=2))
 
 

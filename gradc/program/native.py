@@ -168,7 +168,8 @@ def compile_call(native: NativeEntry, defaults: Mapping[str, float]) -> Callable
         else:
             params.append(f"a{k}")
         if a.shape:
-            tests.append(f"a{k}.__class__ is ndarray and a{k}.dtype is dtype{k} and a{k}.shape == shape{k}")
+            tests.append(f"a{k}.__class__ is ndarray and a{k}.shape == shape{k}")
+            tests.append(f"(a{k}.dtype is dtype{k} or a{k}.dtype == dtype{k})")
             tests.append(f"a{k}.flags.c_contiguous")
             given.append(f"buffer(type{k}, a{k})")
         else:
