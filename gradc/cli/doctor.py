@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     ok = all(f.ok for f in findings)
     lines = []
     for finding in findings:
-        lines.append(f"{'ok' if finding.ok else 'MISSING':<8} {finding.name:<10} {finding.value}")
+        lines.append(f"{'ok' if finding.ok else 'MISSING':<8} {finding.name:<12} {finding.value}")
         if finding.help:
-            lines.append(f"{'':<19} {finding.help}")
+            lines.append(f"{'':<21} {finding.help}")
     console.data("\n".join(lines), {"ok": ok, "findings": [vars(f) for f in findings]})
     return 0 if ok else 1
 

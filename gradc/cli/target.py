@@ -91,15 +91,16 @@ def call(function: Callable[..., Any], path: str, **options: Any) -> Any:
 
 
 def _run(path: str) -> ModuleType:
-    """Import the file under its own name, with its folder on the path, as `python file.py` does."""
+    """Run the file as a module, with its folder on the path, as `python file.py` has it."""
     file = Path(path).resolve()
     if not file.is_file():
         raise fail(GradcError, "GC911", f"there is no file `{path}`")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"_gradc_{file.stem}"  # a file called random.py must not take the place of Python's
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)
