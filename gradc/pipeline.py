@@ -109,7 +109,8 @@ def fused(job: Job) -> None:
 def lowered(job: Job) -> None:
     """Groups become loop nests, and everything gets its name."""
     job.roles, updates, scalars = _roles(job)
-    job.names = KernelNames(job.graph, job.groups, updates, scalars)
+    results = {i: p.name for i, p in job.roles.outputs.items() if p.kind == "output"}
+    job.names = KernelNames(job.graph, job.groups, updates, results, scalars)
     job.kernels = [lower_group(job.graph, g, job.target, job.names) for g in job.groups]
 
 

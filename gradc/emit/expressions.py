@@ -93,7 +93,8 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
     if operand.kind in "iu" and row.c_int:
         template = row.c_uint if operand.kind == "u" and row.c_uint else row.c_int
     assert template is not None, f"op `{op}` has no C expression"
-    if row.wraps and operand.kind in "iu":
+    narrow = operand.kind == "i" or operand.itemsize < 4
+    if row.wraps and operand.kind in "iu" and narrow:
         unsigned = "uint64_t" if operand.itemsize == 8 else "uint32_t"
         args = tuple(f"({unsigned}){a}" for a in args)
     suffix = "f" if operand.itemsize == 4 and operand.kind == "f" else ""
@@ -102,12 +103,13 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
         text = text.replace(key, value)
     for position, arg in enumerate(args):
         text = text.replace(f"{{{position}}}", arg)
-    if result.kind != "f" and not _is_exact(row, text, result):
+    exact = row.wraps and operand == result and not narrow
+    if result.kind != "f" and not exact and not _is_exact(row, text):
         return f"({c_name(result)})({text})"
     return text
 
 
-def _is_exact(row: Op, text: str, result: DType) -> bool:
+def _is_exact(row: Op, text: str) -> bool:
     """Whether the expression already has its C type, so that no cast is needed."""
     return row.name == "cast" or bool(re.fullmatch(r"\w+", text))
 

@@ -166,14 +166,16 @@ class KernelPrinter:
         w, vector = self.w, vector_type(t.dtype, t.lanes)
         if t.lanes > 1:
             self.needs.vectors.add((t.dtype, t.lanes))
-        w.line(f"{vector} acc[{t.rows}][{t.vectors}] = {{0}};", t.nodes)
+        across = "" if t.vectors == 1 else f"[{t.vectors}]"
+        w.line(f"{vector} acc[{t.rows}]{across} = {{0}};", t.nodes)
         self._depth(t, 0, vector)
         sums = "acc" if t.lanes == 1 else self._spill(t)
         with w.loop(t.row.name, t.rows):
             for s in t.epilogue:
                 if isinstance(s, For) and s.var == t.column:
                     with w.loop(s.var.name, s.var.extent):
-                        value = f"{sums}[{t.row.name}][{s.var.name}]"
+                        column = f"[{s.var.name}]" if t.vectors * t.lanes > 1 else ""
+                        value = f"{sums}[{t.row.name}]{column}"
                         w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
                         self.statements(s.body)
                 else:
@@ -183,9 +185,13 @@ class KernelPrinter:
         """Copy the sums out of their registers, by constant indices only: so they can stay there till now."""
         w, r = self.w, t.row.name
         w.line(f"{c_name(t.dtype)} tile[{t.rows}][{t.vectors * t.lanes}];", t.nodes)
-        with w.loop(r, t.rows), w.loop("v", t.vectors):
-            target = f"&tile[{r}][v * {t.lanes}]"
-            w.line(f"memcpy({target}, &acc[{r}][v], sizeof acc[{r}][v]);", t.nodes)
+        with w.loop(r, t.rows):
+            if t.vectors == 1:
+                w.line(f"memcpy(tile[{r}], &acc[{r}], sizeof acc[{r}]);", t.nodes)
+            else:
+                with w.loop("v", t.vectors):
+                    target = f"&tile[{r}][v * {t.lanes}]"
+                    w.line(f"memcpy({target}, &acc[{r}][v], sizeof acc[{r}][v]);", t.nodes)
         return "tile"
 
     def _depth(self, t: Tile, axis: int, vector: str) -> None:
@@ -199,11 +205,15 @@ class KernelPrinter:
                 self._depth(t, axis + 1, vector)
             return
         start = _without(t.b.index, t.column)
-        w.line(f"{vector} b[{t.vectors}];", t.nodes)
-        w.line(f"memcpy(b, &{t.b.buffer}[{start}], sizeof b);", t.nodes)
+        one = t.vectors == 1
+        w.line(f"{vector} b{'' if one else f'[{t.vectors}]'};", t.nodes)
+        w.line(f"memcpy({'&' if one else ''}b, &{t.b.buffer}[{start}], sizeof b);", t.nodes)
         with w.loop(t.row.name, t.rows):
             a = self._expr(t.a)
             w.line(f"const {c_name(t.dtype)} a = {a};", t.nodes)
+            if one:
+                w.line(f"acc[{t.row.name}] += a * b;", t.nodes)
+                return
             with w.loop("v", t.vectors):
                 w.line(f"acc[{t.row.name}][v] += a * b[v];", t.nodes)
 

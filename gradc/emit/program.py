@@ -97,6 +97,12 @@ class Emitted:
     kernels: dict[tuple[str, int], tuple[str, int, int]] = field(default_factory=dict)
 
 
+FORWARD = "forward pass"
+TURN = "the forward pass ends in the loss, where the backward pass begins"
+BACKWARD = "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
+UPDATE = "the rest of the state"
+
+
 def _aligned(n: int) -> int:
     return -(-n // 64) * 64
 
@@ -421,12 +427,12 @@ class ProgramPrinter:
         if call.kernel is None:
             phase = "new values of the state that could not be written in place"
         else:
-            prefix = call.kernel.name.split("_", 1)[0]
-            phase = {
-                "forward": "forward pass",
-                "backward": "backward pass, in reverse order, each parameter updated as its gradient is found",
-                "update": "backward pass, in reverse order, each parameter updated as its gradient is found",
-            }.get(prefix, "the end of the forward pass and the start of the backward pass")
+            nodes = [e.plan.graph[i] for i in call.kernel.nodes]
+            backward = {n.of is not None for n in nodes}
+            first = backward == {False} and not call.kernel.name.startswith("update_")
+            phase = FORWARD if first else BACKWARD if True in backward else UPDATE
+            if backward == {True, False} and not call.kernel.name.startswith("update_"):
+                phase = TURN
         if phase != before and e.updates:
             w.comment(phase)
         return phase

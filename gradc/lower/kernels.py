@@ -44,9 +44,11 @@ def lower_group(
             name = taken.fresh(names.value(node.id))
             scalar = node.op == "input" and names.by_value(node.id)
             params[node.id] = Param(name, node.dtype, node.size, node.shape, written, scalar)
+            if scalar:
+                elements.scalars.add(name)
         return params[node.id].name
 
-    elements = Elements(graph, stored, lambda node: parameter(node, False), taken)
+    elements = Elements(graph, stored, lambda node: parameter(node, False), taken, names.value)
     storage = {i: parameter(graph[i], True) for i in group.stored}
     nest: Contraction | RowNest
     if group.anchor is not None:

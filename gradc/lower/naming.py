@@ -7,7 +7,7 @@ name where there is one, else the layer it comes from and the operation (`fc1_re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..dtypes import short
 from ..graph import Graph, Node
@@ -20,27 +20,32 @@ INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "less": "<", "less_equal": "<=",
     "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
 }  # fmt: skip
-SILENT = frozenset({"add", "sub", "mul", "div", "cast", "where", "identity", "dot"})
+MARKERS = frozenset({"identity", "stop_gradient", "bounded"})
+SILENT = frozenset({"add", "sub", "mul", "div", "cast", "where", "dot"}) | MARKERS
 LONGEST_NAME = 28
 LONGEST_FORMULA = 96
-MOST_STEPS = 24
+MOST_STEPS = 40
 
 
 class KernelNames:
-    """Names for one entry point's graph; `updates` maps a new value of the state to its name there."""
+    """Names for one entry point's graph.
+
+    `updates` maps new values of the state to their names there, `results` outputs to theirs.
+    """
 
     def __init__(
         self,
         graph: Graph,
         groups: Iterable[Group],
         updates: dict[int, str],
+        results: dict[int, str],
         scalars: frozenset[int],
     ) -> None:
         self.graph = graph
         self.updates = updates
         self.scalars = scalars
         self.stored = {i for g in groups for i in g.stored}
-        self.bases = _bases(graph, updates)
+        self.bases = derive_names(graph, {**updates, **results})
 
     def is_stored(self, node_id: int) -> bool:
         return node_id in self.stored
@@ -55,16 +60,14 @@ class KernelNames:
 
     def kernel(self, group: Group) -> str:
         """The function's name: the phase of the step and what it makes."""
-        made = [i for i in group.stored if i in self.updates]
-        if made:
-            return "update_" + _joined([self.bases[i] for i in made])
-        forward = [i for i in group.stored if self.graph[i].of is None]
-        backward = [i for i in group.stored if self.graph[i].of is not None]
-        if not backward:
-            return "forward_" + _joined([self.bases[i] for i in forward])
-        if not forward:
-            return "backward_" + _joined([self.bases[i] for i in backward])
-        return _joined([self.bases[i] for i in (*forward, *backward)])
+        updated = [i for i in group.stored if i in self.updates]
+        others = [i for i in group.stored if i not in self.updates]
+        forward = [self.bases[i] for i in others if self.graph[i].of is None]
+        backward = [self.bases[i] for i in others if self.graph[i].of is not None]
+        parts = [*forward[:1], *backward[:1], *(self.bases[i] for i in updated[-1:])]
+        phases = (("forward", forward), ("backward", backward), ("update", updated))
+        present = [phase for phase, found in phases if found]
+        return "_and_".join(parts) if len(present) > 1 else f"{present[0]}_{parts[0]}"
 
     def title(self, group: Group) -> str:
         """The first line of the comment: what is made, and from which lines of the model."""
@@ -82,22 +85,30 @@ class KernelNames:
         members = set(group.nodes)
         lines = []
         for i in group.stored:
-            text = f"{self.bases[i]} = {self._formula(i, members, top=True)}"
+            text = f"{self.bases[i]} = {self._formula(i, members, self.bases, top=True)}"
             if len(text) > LONGEST_FORMULA:
                 return self._steps(group)
             lines.append(text)
         return ("\n".join(lines),)
 
     def _steps(self, group: Group) -> tuple[str, ...]:
+        names, used = {}, {self.bases[i] for i in self.stored}
+        for i in group.nodes:
+            name, count = self.graph[i].op, 2
+            while name in used:
+                name, count = f"{self.graph[i].op}_{count}", count + 1
+            names[i] = self.bases[i] if i in self.stored else name
+            used.add(names[i])
         lines = []
         for i in group.nodes[:MOST_STEPS]:
-            text = self._formula(i, set(), top=True)
-            lines.append(f"{self.bases[i]} = {text}")
+            lines.append(f"{names[i]} = {self._formula(i, set(), names, top=True)}")
         if len(group.nodes) > MOST_STEPS:
             lines.append(f"... {len(group.nodes) - MOST_STEPS} more")
         return ("\n".join(lines),)
 
-    def _formula(self, node_id: int, expand: set[int], top: bool = False) -> str:
+    def _formula(
+        self, node_id: int, expand: set[int], names: Mapping[int, str], top: bool = False
+    ) -> str:
         """A node in the user's notation; nodes of `expand` are spelt out, others named."""
         node = self.graph[node_id]
         if not top and node_id not in expand and node.kind is not Kind.MOVEMENT:
@@ -105,8 +116,8 @@ class KernelNames:
                 return f"{float(node.attrs['value']):g}"
             if node.op == "iota":
                 return "position"
-            return self.bases[node_id]
-        args = [self._formula(a, expand) for a in node.args]
+            return names.get(node_id, self.bases[node_id])
+        args = [self._formula(a, expand, names) for a in node.args]
         if node.op in ("broadcast", "reshape", "identity", "stop_gradient", "cast"):
             return args[0]
         if node.op == "transpose":
@@ -144,17 +155,12 @@ def _bare(text: str) -> str:
     return text
 
 
-def _joined(names: list[str]) -> str:
-    shown = names if len(names) <= 2 else [names[0], names[-1]]
-    return "_and_".join(shown)
-
-
-def _bases(graph: Graph, updates: dict[int, str]) -> dict[int, str]:
+def derive_names(graph: Graph, given: Mapping[int, str]) -> dict[int, str]:
     """An identifier for every node, in order, so that a name can build on those before it."""
     bases: dict[int, str] = {}
     for node in graph:
-        if node.id in updates:
-            bases[node.id] = identifier(updates[node.id])
+        if node.id in given:
+            bases[node.id] = identifier(given[node.id])
         elif node.name:
             bases[node.id] = identifier(node.name)
         elif node.kind is Kind.SOURCE:
@@ -171,6 +177,8 @@ def _derived(graph: Graph, node: Node, bases: dict[int, str]) -> str:
     layer = None
     for a, _ in compute_args(graph, node):
         found = graph[a]
+        while found.op in MARKERS:
+            found = graph[found.args[0]]
         if found.op == "input" and found.name and "." in found.name:
             layer = layer or identifier(found.name.rsplit(".", 1)[0])
     if node.kind is Kind.CONTRACTION and layer:

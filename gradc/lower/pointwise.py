@@ -129,7 +129,8 @@ class Body:
 class Elements:
     """Writes element expressions of one kernel.
 
-    `buffer_of(node)` names the buffer that holds a stored node. `local` maps a node to a reader of
+    `stored` says whether a node is in memory and `load` names its buffer; `label` is what its elements are
+    called. `local` maps a node to a reader of
     kernel-local memory (row scratch, a reduction's result) that takes the place of computing it.
     """
 
@@ -139,11 +140,14 @@ class Elements:
         stored: Callable[[int], bool],
         load: Callable[[Node], str],
         names: Names,
+        label: Callable[[int], str],
     ) -> None:
         self.graph = graph
+        self.label = label
         self.stored = stored
         self.load = load
         self.names = names
+        self.scalars: set[str] = set()
         self.local: dict[int, Callable[[Indices], Load | Simple]] = {}
 
     def value(self, node_id: int, index: Indices, body: Body) -> Simple:
@@ -167,8 +171,10 @@ class Elements:
             return found if not isinstance(found, Load) else self._let(found, node, home, "kept")
         if self.stored(node.id):
             buffer = self.load(node)
+            if buffer in self.scalars:
+                return Ref(buffer, node.dtype)
             read = Load(buffer, flatten(index, node.shape), node.dtype)
-            return self._let(read, node, home, f"{buffer}_at")
+            return self._let(read, node, home, f"{self.label(node.id)}_at")
         if node.op == "iota":
             return self._let(FromIndex(index[0], node.dtype), node, home, "position")
         if node.kind is Kind.MOVEMENT:

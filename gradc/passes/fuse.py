@@ -130,6 +130,8 @@ def _take_epilogues(c: Clusters) -> bool:
             anchor = c.anchor(host)
             if anchor is None or c.graph[anchor].shape != node.shape:
                 continue
+            if node.of is not None and c.graph[anchor].of is None:
+                continue  # the backward pass computes what it needs from what is stored
             from_host = [chain for a, chain in c.args[node_id] if c.of[a] == host]
             if not any(from_host) and c.can_merge(host, c.of[node_id]):
                 c.merge(host, c.of[node_id])

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,9 @@ import numpy as np
 from ..dtypes import short
 from ..errors import ShapeError, TraceError, UnsupportedError, fail, user_errors
 from ..graph import Graph
+from ..lower.naming import MARKERS, derive_names
 from ..lower.pointwise import identifier
+from ..ops.table import Kind
 from ..passes.memory import MemoryPlan
 from ..pipeline import Job, Leaf
 from ..trace import Traced, trace_tree
@@ -96,7 +99,7 @@ def make_job(
     names = _argument_labels(entry, len(entry.specs)) + scalars
     defaults = [np.float32(v) for v in entry.scalars.values()]
     traced = trace_tree(entry.fn, state, *entry.specs, *defaults, names=["", *names])
-    graph = _named(traced.graph, known)
+    graph = _named(traced, known)
     count = len(known.leaves)
     paths = [""] * len(graph.inputs)
     for path, at in zip(traced.paths, traced.leaf_inputs, strict=True):
@@ -128,15 +131,27 @@ def _argument_labels(entry: EntryDef, count: int) -> list[str]:
     return labels(entry.fn, count + 1)[1:]
 
 
-def _named(graph: Graph, known: StateLeaves) -> Graph:
-    """The graph with its state inputs under their display names."""
-    from dataclasses import replace
-    from types import MappingProxyType
-
+def _named(traced: Traced, known: StateLeaves) -> Graph:
+    """The graph with its state under display names, and every gradient called after what it is of."""
+    graph = traced.graph
     nodes = dict(graph.nodes)
+    shown = {f"d_{path}": f"d_{known.leaves[k].display}" for path, k in _positions(known)}
     for leaf, i in zip(known.leaves, graph.inputs, strict=False):
         nodes[i] = replace(nodes[i], name=leaf.display)
+    bases = derive_names(Graph(nodes, graph.inputs, graph.outputs), {})
+    for forward, cotangent in traced.cotangents.items():
+        node = nodes.get(cotangent)
+        if node is None or forward not in nodes or node.kind is Kind.SOURCE:
+            continue
+        if nodes[forward].op in MARKERS or nodes[forward].kind is Kind.MOVEMENT:
+            continue
+        name = shown.get(node.name or "", node.name) or f"d_{bases[forward]}"
+        nodes[cotangent] = replace(node, name=name)
     return Graph(MappingProxyType(nodes), graph.inputs, graph.outputs)
+
+
+def _positions(known: StateLeaves) -> list[tuple[str, int]]:
+    return list(zip(known.paths, known.position, strict=True))
 
 
 def _check_new_state(name: str, traced: Traced, known: StateLeaves) -> int:

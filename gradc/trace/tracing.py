@@ -8,7 +8,7 @@ are in the order of the leaves and are named by their path (`model.fc1.weight`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,8 @@ class Traced:
 
     `in_tree` is the structure of the tuple of arguments, `paths` the dotted path of each of its
     leaves and `leaf_inputs` the position of the graph input that each leaf is (tied leaves share
-    one). `out_tree` is the structure of the result; its leaves are the graph's outputs.
+    one). `out_tree` is the structure of the result; its leaves are the graph's outputs. `cotangents`
+    maps a differentiated node to its gradient.
     """
 
     graph: Graph
@@ -38,6 +39,7 @@ class Traced:
     out_tree: Tree
     paths: tuple[str, ...]
     leaf_inputs: tuple[int, ...]
+    cotangents: Mapping[int, int]
 
     def arrays(self, leaves: Sequence[Any]) -> list[Any]:
         """One array for each graph input, picked from one for each leaf, in the input's dtype."""
@@ -84,7 +86,9 @@ def trace_tree(
     _name_gradients(owner)
     graph = owner.builder.finish(ids)
     verify(graph)
-    return Traced(graph, in_tree, out_tree, tuple(paths), tuple(positions))
+    return Traced(
+        graph, in_tree, out_tree, tuple(paths), tuple(positions), dict(owner.cotangents)
+    )
 
 
 def argument_names(fn: Callable[..., Any], count: int) -> list[str]:
