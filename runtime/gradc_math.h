@@ -11,6 +11,12 @@
  * the last bit between the two. Integers are unsigned: nothing overflows, nothing is converted
  * out of range. float arithmetic must be evaluated as float (FLT_EVAL_METHOD 0).
  *
+ * Largest errors found over all floats, with or without contraction: exp 1.02, expm1 1.46, log
+ * 0.88, log1p 1.63, tanh 1.34, sigmoid 1.87, erf 1.32, sin 1.58, cos 1.59 ULP
+ * (tests/c/runtime_math.c). sin and cos pay for reducing arguments of any size; on machines without
+ * vectors of 32-bit lanes that shift each by its own amount (x86-64 before AVX2) they are about
+ * three times slower than libm.
+ *
  * Sources. The reductions are those of Muller et al., "Handbook of Floating-Point Arithmetic"
  * (2nd ed. 2018), chapter 10, and of Cody and Waite, "Software Manual for the Elementary
  * Functions" (1980). The polynomials are weighted minimax fits whose coefficients were rounded to
