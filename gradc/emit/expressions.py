@@ -138,9 +138,7 @@ def expression(expr: Expr, sizes: dict[str, int], scalars: frozenset[str]) -> st
 
 
 def _apply(expr: Apply) -> str:
-    args = tuple(
-        a.name if isinstance(a, Ref) else literal(a.value, a.dtype) for a in expr.args
-    )
+    args = tuple(a.name if isinstance(a, Ref) else literal(a.value, a.dtype) for a in expr.args)
     args = tuple(f"({a})" if a.startswith("-") else a for a in args)
     if expr.op == "cast":
         source = expr.args[0].dtype

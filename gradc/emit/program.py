@@ -8,6 +8,7 @@ is emitted once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ import numpy as np
 from ..dtypes import DType, c_name, short
 from ..lower.bind import Call, EntryPlan, Place
 from ..lower.kernels import RESERVED
+from ..lower.nest import Kernel
 from ..lower.pointwise import Names, identifier
 from .kernel import KernelPrinter, Needs
 from .state import Member, state_bytes, write_init, write_struct, write_values
@@ -64,7 +66,9 @@ class Entry:
     @property
     def returns_value(self) -> bool:
         """Whether the first output, a floating-point scalar, is the C function's result."""
-        return bool(self.outputs) and not self.outputs[0].shape and self.outputs[0].dtype.kind == "f"
+        return (
+            bool(self.outputs) and not self.outputs[0].shape and self.outputs[0].dtype.kind == "f"
+        )
 
     @property
     def pointers(self) -> tuple[Argument, ...]:
@@ -99,7 +103,9 @@ class Emitted:
 
 FORWARD = "forward pass"
 TURN = "the forward pass ends in the loss, where the backward pass begins"
-BACKWARD = "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
+BACKWARD = (
+    "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
+)
 UPDATE = "the rest of the state"
 
 
@@ -122,9 +128,7 @@ class ProgramPrinter:
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[tuple[str, int], str] = {}
-        self.arena = max(
-            (e.plan.memory.arena_bytes for e in entries), default=0
-        )
+        self.arena = max((e.plan.memory.arena_bytes for e in entries), default=0)
         self.steps_arena = max(
             (_aligned(e.plan.memory.arena_bytes) + e.staging_bytes for e in entries), default=0
         )
@@ -224,11 +228,15 @@ class ProgramPrinter:
         )
         w.line(f"#define {upper}_ARENA_BYTES {self.arena}")
         if any(e.batch is not None and e.updates for e in self.entries):
-            w.comment("The same for the functions that run many steps, with room for a gathered batch.")
+            w.comment(
+                "The same for the functions that run many steps, with room for a gathered batch."
+            )
             w.line(f"#define {upper}_STEPS_ARENA_BYTES {self.steps_arena}")
         w.line()
         if self._has_state:
-            w.comment("Parameters, optimizer state, counters: everything that is kept between calls.")
+            w.comment(
+                "Parameters, optimizer state, counters: everything that is kept between calls."
+            )
             w.line(f"#define {upper}_STATE_BYTES {state_bytes(self.members)}")
             w.line(f"typedef struct {self.name}_state {self.name}_state;")
             write_struct(w, self.name, self.members)
@@ -336,9 +344,7 @@ class ProgramPrinter:
         for position, call in enumerate(e.plan.calls):
             if call.kernel is None:
                 continue
-            w = Writer()
-            KernelPrinter(call.kernel, w, self.needs).function("\0")
-            key = "\n".join(line for line in w.lines if not line.startswith(("/*", " *")))
+            key = self._shape_of(call.kernel)
             known = self.shared.get(key)
             if known is not None:
                 self.kernels[(e.name, position)] = self.kernels_by_name[known]
@@ -353,6 +359,17 @@ class ProgramPrinter:
             place = (name, first, len(self.body.lines) - 1)
             self.kernels[(e.name, position)] = place
             self.kernels_by_name[name] = place
+
+    def _shape_of(self, kernel: Kernel) -> str:
+        """The text of a kernel without its comments and whatever its parameters are called."""
+        w = Writer()
+        KernelPrinter(kernel, w, Needs()).function("kernel")
+        text = "\n".join(line.strip() for line in w.lines if not line.startswith(("/*", " *")))
+        text = re.sub(r"\s+", " ", text)
+        for k, p in enumerate((*kernel.params, *kernel.scratch)):
+            text = re.sub(rf"\b{p.name}\b", f"@{k}", text)
+            text = re.sub(rf"\b{p.name}(_at(_\d+)?)\b", rf"@{k}\1", text)
+        return text
 
     # Entry points
 
@@ -404,7 +421,9 @@ class ProgramPrinter:
             for p, place in zip(params, call.places, strict=True):
                 if place.kind == "arena" and place.name not in used:
                     used[place.name] = (p.dtype, p.shape)
-        taken = {a.identifier for a in (*e.args, *e.outputs)} | {n for n, _, _ in self.kernels.values()}
+        taken = {a.identifier for a in (*e.args, *e.outputs)} | {
+            n for n, _, _ in self.kernels.values()
+        }
         names = Names(RESERVED | frozenset(taken) | {"base"})
         if not used:
             w.line("(void)arena;")
@@ -437,9 +456,7 @@ class ProgramPrinter:
             w.comment(phase)
         return phase
 
-    def _call(
-        self, w: Writer, e: Entry, position: int, call: Call, names: dict[str, str]
-    ) -> None:
+    def _call(self, w: Writer, e: Entry, position: int, call: Call, names: dict[str, str]) -> None:
         args = [self._expression(e, place, names) for place in call.places]
         if call.kernel is None:
             w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
@@ -472,7 +489,9 @@ class ProgramPrinter:
                 for a in data:
                     kind = c_name(a.dtype)
                     where = f"({kind} *)(void *)(base + {offset})"
-                    w.line(f"{kind} *const {a.identifier}_batch = {where}; /* {short(a.dtype, a.shape)} */")
+                    w.line(
+                        f"{kind} *const {a.identifier}_batch = {where}; /* {short(a.dtype, a.shape)} */"
+                    )
                     offset += _aligned(a.size * a.dtype.itemsize)
             with w.block("for (size_t k = 0; k < count; ++k)"):
                 if rows > 1:
@@ -490,7 +509,9 @@ class ProgramPrinter:
                     else a.identifier
                     for a in e.args
                 ]
-                outs = [f"&{a.identifier}[k{'' if a.size == 1 else f' * {a.size}'}]" for a in e.pointers]
+                outs = [
+                    f"&{a.identifier}[k{'' if a.size == 1 else f' * {a.size}'}]" for a in e.pointers
+                ]
                 result = f"{e.outputs[0].identifier}[k] = " if e.returns_value else ""
                 w.call(f"{result}{self.function_name(e)}", ["state", *given, *outs, "arena"], ";")
             w.line("return count;")
@@ -508,5 +529,3 @@ class ProgramPrinter:
         target = f"&{a.identifier}_batch[i * {width}]"
         source = f"&{a.identifier}[sample * {width}]"
         w.line(f"memcpy({target}, {source}, {width * a.dtype.itemsize});")
-
-

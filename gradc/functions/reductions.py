@@ -125,6 +125,8 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """`log(sum(exp(x)))` over `axis`, by default over all."""
     greatest = _greatest(x, axis)
+    # Where all elements are -inf, or one is inf, there is nothing to subtract.
+    greatest = elementwise.where(elementwise.isfinite(greatest), greatest, 0)
     total = elementwise.log(sum(elementwise.exp(x - greatest), axis, keepdims=True)) + greatest
     return total if keepdims else squeeze(total, axis)
 

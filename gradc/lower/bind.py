@@ -54,7 +54,9 @@ class EntryPlan:
     graph: Graph
 
 
-def bind(graph: Graph, kernels: Sequence[Kernel], roles: Roles, names: Mapping[int, str]) -> EntryPlan:
+def bind(
+    graph: Graph, kernels: Sequence[Kernel], roles: Roles, names: Mapping[int, str]
+) -> EntryPlan:
     """Order the kernels, place their buffers, and say what each call is handed."""
     binder = _Binder(graph, kernels, roles, names)
     binder.replace_state()
@@ -158,9 +160,7 @@ class _Binder:
         sizes = {s.name: s.size for s in storages if s.kind == "arena"}
         permissions = self._permissions()
         outside = [s.name for s in storages if s.kind != "arena"]
-        order = schedule(
-            tasks, sizes, live_in=outside, live_out=outside, in_place=permissions
-        )
+        order = schedule(tasks, sizes, live_in=outside, live_out=outside, in_place=permissions)
         by_id = {t.id: t for t in tasks}
         memory = plan([by_id[t] for t in order], storages, permissions)
         over = {b.name: b.over for b in memory.buffers if b.over}
@@ -187,9 +187,7 @@ class _Binder:
         done = tuple(t.id for t in tasks)
         for n, (new, place) in enumerate(self.copies):
             source = self._storage_name(self.places[new])
-            task = Task(
-                len(self.kernels) + n, (source,), (self._storage_name(place),), after=done
-            )
+            task = Task(len(self.kernels) + n, (source,), (self._storage_name(place),), after=done)
             tasks.append(task)
         return tasks
 
@@ -198,9 +196,7 @@ class _Binder:
         order: list[int] = []
         done: set[int] = set()
         while len(order) < len(self.kernels):
-            k = next(
-                k for k in range(len(self.kernels)) if k not in done and self.after[k] <= done
-            )
+            k = next(k for k in range(len(self.kernels)) if k not in done and self.after[k] <= done)
             order.append(k)
             done.add(k)
         return order
@@ -247,5 +243,3 @@ class _Binder:
         places = [self.places[int(b)] for b in kernel.buffers]
         scratch = [Place("arena", self._scratch_name(k, p)) for p in kernel.scratch]
         return Call(kernel, (*places, *scratch))
-
-

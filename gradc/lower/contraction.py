@@ -295,5 +295,3 @@ class _Tile:
     top: Index
     start: Index
     packed: bool
-
-

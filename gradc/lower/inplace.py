@@ -35,7 +35,11 @@ def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
         if not out.written or len(writes) != 1:
             continue
         for i, source in enumerate(kernel.params):
-            if source.written or source.scalar or (source.size, source.dtype) != (out.size, out.dtype):
+            if (
+                source.written
+                or source.scalar
+                or (source.size, source.dtype) != (out.size, out.dtype)
+            ):
                 continue
             reads = [a for a in accesses if a.buffer == source.name]
             if reads and all(_before(read, writes[0]) for read in reads):
@@ -68,9 +72,7 @@ def _before(read: Access, write: Access) -> bool:
     if read.position > write.position:
         return False
     shared = 0
-    while (
-        shared < min(len(read.path), len(write.path)) and read.path[shared] == write.path[shared]
-    ):
+    while shared < min(len(read.path), len(write.path)) and read.path[shared] == write.path[shared]:
         shared += 1
     if dict(read.index.terms) == dict(write.index.terms) and read.index.const == write.index.const:
         return read.index.vars <= {v for _, v in read.path}

@@ -25,9 +25,7 @@ RESERVED = frozenset(
 )
 
 
-def lower_group(
-    graph: Graph, group: Group, target: Target, names: KernelNames
-) -> Kernel:
+def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) -> Kernel:
     """The kernel of `group`; `params[k]` is the buffer of node `buffers[k]`."""
     params: dict[int, Param] = {}
     taken = Names(RESERVED)
@@ -57,7 +55,9 @@ def lower_group(
         assert group.domain is not None
         nest = RowNest(elements, graph, group.domain, storage)
     body = nest.lower()
-    ordered = sorted(params.items(), key=lambda item: (item[1].written, not item[1].scalar, item[0]))
+    ordered = sorted(
+        params.items(), key=lambda item: (item[1].written, not item[1].scalar, item[0])
+    )
     return Kernel(
         names.kernel(group),
         tuple(p for _, p in ordered),
@@ -68,5 +68,3 @@ def lower_group(
         names.title(group),
         names.notes(group),
     )
-
-

@@ -117,9 +117,7 @@ class View:
     offset: Index
 
 
-def view(
-    graph: Graph, node_id: int, index: Indices, stored: Callable[[int], bool]
-) -> View | None:
+def view(graph: Graph, node_id: int, index: Indices, stored: Callable[[int], bool]) -> View | None:
     """The chain of movements from `node_id` to a stored node as one affine offset, if it is one."""
     while not stored(node_id):
         node = graph[node_id]

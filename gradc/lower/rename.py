@@ -38,10 +38,14 @@ def _statement(s: Stmt, old: str, new: str) -> Stmt:
         case For() | If():
             return replace(s, body=_renamed(s.body, old, new))
         case Tile():
-            a, b = (_expr(e, old, new) for e in (s.a, s.b))
+            a, b = (_load(e, old, new) for e in (s.a, s.b))
             return replace(s, a=a, b=b, epilogue=_renamed(s.epilogue, old, new))
     return s
 
 
 def _expr(e: Expr, old: str, new: str) -> Expr:
-    return replace(e, buffer=new) if isinstance(e, Load) and e.buffer == old else e
+    return _load(e, old, new) if isinstance(e, Load) else e
+
+
+def _load(e: Load, old: str, new: str) -> Load:
+    return replace(e, buffer=new) if e.buffer == old else e

@@ -66,9 +66,7 @@ class RowNest:
 
     def _axes(self, shape: tuple[int, ...], used: int) -> tuple[Var, ...]:
         letters = [AXES[k % len(AXES)] for k in range(used, used + len(shape))]
-        return tuple(
-            Var(self.names.fresh(name), n) for name, n in zip(letters, shape, strict=True)
-        )
+        return tuple(Var(self.names.fresh(name), n) for name, n in zip(letters, shape, strict=True))
 
     def _read_shape(self, node_id: int) -> tuple[int, ...]:
         """The shape a node is computed over: that of a reduction's argument, or its own."""
@@ -94,9 +92,7 @@ class RowNest:
 
     # The loops inside a row
 
-    def _inner_loop(
-        self, inner: tuple[int, ...], work: Work, index: Indices, row: Body
-    ) -> None:
+    def _inner_loop(self, inner: tuple[int, ...], work: Work, index: Indices, row: Body) -> None:
         whole = [i for i in work.carried if not self._carried_shape(self.graph[i])]
         width = LANES if self._is_long(inner, work, whole) else 0
         folds = {i: self._start(i, width, row) for i in work.folds}

@@ -76,8 +76,6 @@ def _random_batch(step: TrainStep, rng: np.random.Generator) -> list[Array]:
     return batch
 
 
-
-
 def _gradients(recipe: Recipe, batch: list[Array], rng: np.random.Generator) -> list[CheckRow]:
     """Directional derivatives of each parameter, with everything in float64."""
     params = {p: np.asarray(recipe.state["params"][p], np.float64) for p in recipe.trained}
@@ -136,5 +134,3 @@ def _leaf_names(step: TrainStep) -> list[str]:
     """The name in the state of each leaf of the state's nesting; tied leaves repeat theirs."""
     known = step._known
     return [known.leaves[k].name for k in known.position]
-
-

@@ -153,7 +153,9 @@ class Core:
             extra = entry.staging_bytes
             arena = aligned_bytes(-(-entry.plan.memory.arena_bytes // 64) * 64 + extra)
             lock = self.state.lock if self.state is not None else threading.Lock()
-            native = NativeEntry(entry, self.c_name(name), function, module.ffi, self.state, arena, lock)
+            native = NativeEntry(
+                entry, self.c_name(name), function, module.ffi, self.state, arena, lock
+            )
             self._entries[name] = native
         return self._entries[name]
 

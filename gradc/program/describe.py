@@ -75,7 +75,7 @@ def flops(graph: Graph, node: Node) -> int:
     """Floating-point operations of one node; a transcendental function counts as its cost."""
     if node.kind is Kind.CONTRACTION:
         contracted = node.attrs["contract"][0]
-        return 2 * node.size * prod(graph[node.args[0]].shape[k] for k in contracted)
+        return 2 * node.size * int(prod(graph[node.args[0]].shape[k] for k in contracted))
     if node.kind is Kind.REDUCTION:
         return graph[node.args[0]].size
     if node.kind is Kind.ELEMENTWISE:

@@ -44,7 +44,9 @@ class Function:
         if tree.paths() != self._traced.in_tree.paths():
             expected, got = (", ".join(t.paths()) for t in (self._traced.in_tree, tree))
             raise fail(
-                ShapeError, "GC406", f"`{self.name}` was compiled for arguments ({expected}), got ({got})"
+                ShapeError,
+                "GC406",
+                f"`{self.name}` was compiled for arguments ({expected}), got ({got})",
             )
         if self._call is None:
             self._call = self._core.entry("").fast({})
@@ -115,7 +117,7 @@ def compile(  # noqa: A001 (the name is that of NumPy-like compilers: gd.compile
     go to the C compiler, `cache_dir` overrides where builds are kept. Raises what tracing raises; the C
     compiler first runs when the function is first called.
     """
-    label = name or getattr(fn, "__name__", "function")
+    label = str(name or getattr(fn, "__name__", "function"))
     c_label = identifier(label if label != "<lambda>" else "function")
     options = Options(c_label, target, compiler, tuple(cflags), cache_dir)
     start = time.perf_counter()
@@ -151,5 +153,3 @@ def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
     jitted.specialisations = known  # type: ignore[attr-defined]
     return jitted
-
-

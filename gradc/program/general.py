@@ -119,9 +119,7 @@ def make_job(
     graph = Graph(graph.nodes, graph.inputs, outputs)
     arrays = [graph[i].spec for i in graph.inputs[count:] if graph[i].shape]
     batch = batch_of(arrays) if entry.updates else None
-    job = Job(
-        name, graph, count, replaced, arguments, results, target_of(options), batch=batch
-    )
+    job = Job(name, graph, count, replaced, arguments, results, target_of(options), batch=batch)
     return job, traced
 
 
@@ -145,7 +143,8 @@ def _named(traced: Traced, known: StateLeaves) -> Graph:
             continue
         if nodes[forward].op in MARKERS or nodes[forward].kind is Kind.MOVEMENT:
             continue
-        name = shown.get(node.name or "", node.name) or f"d_{bases[forward]}"
+        own = graph[cotangent].name or ""
+        name = shown.get(own, own) or f"d_{bases[forward]}"
         nodes[cotangent] = replace(node, name=name)
     return Graph(MappingProxyType(nodes), graph.inputs, graph.outputs)
 
@@ -290,7 +289,9 @@ class Program:
         lines = [f"gradc.Program {self.name}: state {self.state.memory.size:,} B"]
         for name, plan in self.plans.items():
             kind = "update" if self._defs[name].updates else "query"
-            lines.append(f"  {name:<16} {kind:<6} {len(plan.order)} kernels, arena {plan.arena_bytes:,} B")
+            lines.append(
+                f"  {name:<16} {kind:<6} {len(plan.order)} kernels, arena {plan.arena_bytes:,} B"
+            )
         return "\n".join(lines[:12])
 
 
@@ -314,7 +315,11 @@ def program(
         raise fail(TraceError, "GC506", "a program needs at least one entry point")
     for label, entry in entries.items():
         if not isinstance(entry, EntryDef):
-            raise fail(TraceError, "GC507", f"entry point `{label}` must be made with `gd.query` or `gd.update`")
+            raise fail(
+                TraceError,
+                "GC507",
+                f"entry point `{label}` must be made with `gd.query` or `gd.update`",
+            )
     options = Options(identifier(name), target, compiler, tuple(cflags), cache_dir)
     known = state_leaves(state, lambda path: path)
     core, traced = build_core(entries, state, known, options)
@@ -336,7 +341,5 @@ def build_core(
         jobs.append(job)
     seconds = time.perf_counter() - start
     names = [leaf.name for leaf in known.leaves]
-    core = make_core(
-        options, known.leaves, jobs, traced_seconds=seconds, names=names, share=share
-    )
+    core = make_core(options, known.leaves, jobs, traced_seconds=seconds, names=names, share=share)
     return core, traced

@@ -20,7 +20,12 @@ Array = np.ndarray[Any, Any]
 
 
 def run_many(
-    native: NativeEntry, module: Any, batch: int | None, data: Sequence[Any], order: Any, lr: float | None
+    native: NativeEntry,
+    module: Any,
+    batch: int | None,
+    data: Sequence[Any],
+    order: Any,
+    lr: float | None,
 ) -> list[Array]:
     """The outputs of the step, each with a leading axis of K, for the K rows of `order`."""
     if batch is None:
@@ -35,7 +40,10 @@ def run_many(
     count = rows.shape[0]
     for a, array in zip(_arrays(native), arrays, strict=True):
         _check_labels(native, a, array, rows)
-    outputs = [np.full((count, *a.shape), np.nan if a.dtype.kind == "f" else 0, a.dtype) for a in entry.outputs]
+    outputs = [
+        np.full((count, *a.shape), np.nan if a.dtype.kind == "f" else 0, a.dtype)
+        for a in entry.outputs
+    ]
     function = getattr(module.lib, f"{native.name}s")
     ffi = native.ffi
     types = [t for t, a in zip(native.types, entry.args, strict=True) if a.shape]
@@ -66,7 +74,9 @@ def _data(native: NativeEntry, data: Sequence[Any]) -> list[Array]:
     if len(given) != len(expected):
         names = ", ".join(a.name for a in expected)
         raise fail(
-            ShapeError, "GC403", f"data must hold {len(expected)} arrays ({names}), got {len(given)}"
+            ShapeError,
+            "GC403",
+            f"data must hold {len(expected)} arrays ({names}), got {len(given)}",
         )
     arrays = []
     for a, value in zip(expected, given, strict=True):
@@ -74,7 +84,9 @@ def _data(native: NativeEntry, data: Sequence[Any]) -> list[Array]:
         if array.shape[1:] != a.shape[1:] or array.ndim == 0:
             row = short(a.dtype, a.shape[1:])
             raise fail(
-                ShapeError, "GC402", f"rows of `{a.name}` must be {row}, got shape {list(array.shape)}"
+                ShapeError,
+                "GC402",
+                f"rows of `{a.name}` must be {row}, got shape {list(array.shape)}",
             )
         if array.dtype != a.dtype:
             got = SHORT.get(array.dtype, str(array.dtype))
@@ -98,7 +110,9 @@ def _order(order: Any, batch: int, samples: int) -> Array:
         raise fail(DTypeError, "GC416", f"`order` holds sample indices, got dtype `{rows.dtype}`")
     if rows.ndim != 2 or rows.shape[1] != batch:
         raise fail(
-            ShapeError, "GC417", f"`order` must be [steps, {batch}] indices, got shape {list(rows.shape)}"
+            ShapeError,
+            "GC417",
+            f"`order` must be [steps, {batch}] indices, got shape {list(rows.shape)}",
         )
     if rows.size and (rows.min() < 0 or rows.max() >= samples):
         bad = rows[(rows < 0) | (rows >= samples)][0]

@@ -116,7 +116,9 @@ class NativeEntry:
         if len(args) != len(e.args):
             names = ", ".join(a.name for a in e.args)
             raise fail(
-                ShapeError, "GC403", f"`{e.name}` takes {len(e.args)} arguments ({names}), got {len(args)}"
+                ShapeError,
+                "GC403",
+                f"`{e.name}` takes {len(e.args)} arguments ({names}), got {len(args)}",
             )
         values = [self.checked(k, v) for k, v in enumerate(args)]
         outputs = [np.empty(a.shape, a.dtype) for a in e.pointers]
@@ -221,11 +223,15 @@ def scalar(a: Argument, value: Any) -> Any:
         info = np.iinfo(a.dtype)
         if info.min <= value <= info.max:
             return int(value)
-        raise fail(DataError, "GC404", f"argument `{a.name}`: {value} does not fit `{SHORT[a.dtype]}`")
+        raise fail(
+            DataError, "GC404", f"argument `{a.name}`: {value} does not fit `{SHORT[a.dtype]}`"
+        )
     if kind == "b" and isinstance(value, (bool, np.bool_)):
         return int(value)
     got = type(value).__name__
-    raise fail(DTypeError, "GC405", f"argument `{a.name}` must be a `{SHORT[a.dtype]}` scalar, got {got}")
+    raise fail(
+        DTypeError, "GC405", f"argument `{a.name}` must be a `{SHORT[a.dtype]}` scalar, got {got}"
+    )
 
 
 def _wrong_dtype(a: Argument, array: Array) -> DTypeError:

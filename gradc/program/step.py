@@ -15,7 +15,15 @@ import numpy as np
 
 from ..autodiff import gradient_of
 from ..dtypes import Spec, as_dtype
-from ..errors import CheckpointError, DataError, DTypeError, ShapeError, TraceError, fail, user_errors
+from ..errors import (
+    CheckpointError,
+    DataError,
+    DTypeError,
+    ShapeError,
+    TraceError,
+    fail,
+    user_errors,
+)
 from ..graph import Graph
 from ..lower.pointwise import identifier
 from ..passes.memory import MemoryPlan
@@ -240,7 +248,9 @@ class TrainStep:
 
     def _rate(self, lr: float) -> float:
         if self.lr is None:
-            raise fail(DataError, "GC410", "the learning rate is a schedule and cannot be given by call")
+            raise fail(
+                DataError, "GC410", "the learning rate is a schedule and cannot be given by call"
+            )
         if not isinstance(lr, (int, float, np.floating)):
             raise fail(DTypeError, "GC405", f"`lr` must be a number, got {type(lr).__name__}")
         return float(lr)
@@ -279,7 +289,9 @@ class TrainStep:
     def for_batch(self, rows: int) -> TrainStep:
         """The same step compiled for another number of rows; it shares this one's state."""
         if self.batch is None:
-            raise fail(ShapeError, "GC412", "the arguments share no leading axis that could be a batch")
+            raise fail(
+                ShapeError, "GC412", "the arguments share no leading axis that could be a batch"
+            )
         if rows < 1:
             raise fail(DataError, "GC413", f"a batch has at least one row, got {rows}")
         if rows not in self._family:
@@ -318,9 +330,14 @@ class TrainStep:
                 raise fail(CheckpointError, "GC420", f"tensor `{name}` is not of this program")
             here, there = self.state[name], arrays[name]
             if here.shape != there.shape or here.dtype != there.dtype:
-                expected, got = Spec(here.shape, here.dtype), Spec(there.shape, as_dtype(there.dtype))
+                expected, got = (
+                    Spec(here.shape, here.dtype),
+                    Spec(there.shape, as_dtype(there.dtype)),
+                )
                 raise fail(
-                    CheckpointError, "GC421", f"tensor `{name}` is {got}, the program has {expected}"
+                    CheckpointError,
+                    "GC421",
+                    f"tensor `{name}` is {got}, the program has {expected}",
                 )
         for name, value in arrays.items():
             self.state[name][...] = value

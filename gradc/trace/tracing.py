@@ -86,9 +86,7 @@ def trace_tree(
     _name_gradients(owner)
     graph = owner.builder.finish(ids)
     verify(graph)
-    return Traced(
-        graph, in_tree, out_tree, tuple(paths), tuple(positions), dict(owner.cotangents)
-    )
+    return Traced(graph, in_tree, out_tree, tuple(paths), tuple(positions), dict(owner.cotangents))
 
 
 def argument_names(fn: Callable[..., Any], count: int) -> list[str]:
