@@ -63,9 +63,8 @@ def check_grad(
     methods differ by nature.
     """
     given, tree = flatten(args)
-    arrays = [np.asarray(leaf) for leaf in given]
-    arrays = [a.astype(F64) if is_float(a.dtype) else a for a in arrays]
-    chosen = [i for i, a in enumerate(arrays) if is_float(a.dtype)]
+    arrays: list[Any] = [leaf if isinstance(leaf, int) else _in_float64(leaf) for leaf in given]
+    chosen = [i for i, a in enumerate(arrays) if not isinstance(a, int) and is_float(a.dtype)]
     if not chosen:
         raise fail(DTypeError, "GC302", "no argument is a floating-point number")
     names = argument_names(fn, len(args))
@@ -99,16 +98,28 @@ def check_grad(
     return GradientCheck(errors, _compare(along, numeric, tolerance, "a random direction"), checked)
 
 
+def _in_float64(leaf: Any) -> Array:
+    array = np.asarray(leaf)
+    return array.astype(F64) if is_float(array.dtype) else array
+
+
 class _Evaluation:
     """A function of flat leaves, traced once and interpreted as often as it is called."""
 
     def __init__(
         self, fn: Callable[..., Any], arrays: Sequence[Array], paths: Sequence[str]
     ) -> None:
-        self.graph = trace_tree(fn, *arrays, names=paths, tied=False, largest_constant=None).graph
+        self.traced = trace_tree(
+            fn,
+            *arrays,
+            names=paths,
+            tied=False,
+            numbers_are_inputs=False,
+            largest_constant=None,
+        )
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        return interpret(self.graph, arrays)
+        return interpret(self.traced.graph, self.traced.arrays(arrays))
 
 
 def _difference(value: _Evaluation, arrays: Sequence[Array], direction: dict[int, Array]) -> float:

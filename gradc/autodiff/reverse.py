@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..dtypes import is_float
-from ..errors import DTypeError, ShapeError, TraceError, UnsupportedError, fail
+from ..errors import ArgumentError, DTypeError, ShapeError, TraceError, UnsupportedError, fail
 from ..functions import zeros
 from ..graph import Node
 from ..ops import OPS
@@ -147,6 +147,15 @@ def _scalar_loss(owner: Trace, result: Any) -> Value:
     return loss
 
 
+def chosen_of(argnums: int | Sequence[int], count: int) -> list[int]:
+    """The positions of the arguments to differentiate, of `count` arguments."""
+    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    for i in chosen:
+        if not -count <= i < count:
+            raise error(ArgumentError, "GC307", f"`argnums` names argument {i} of {count}")
+    return [i % count for i in chosen]
+
+
 def gradient_of(
     fn: Function, args: Sequence[Any], argnums: int | Sequence[int] = 0, *, has_aux: bool = False
 ) -> Gradient:
@@ -154,7 +163,7 @@ def gradient_of(
     owner = current_trace()
     if owner is None:
         raise error(TraceError, "GC304", "`gradient_of` works inside a traced function only")
-    chosen = [argnums] if isinstance(argnums, int) else list(argnums)
+    chosen = chosen_of(argnums, len(args))
     names = argument_names(fn, len(args))
     args = list(args)
     targets: list[int] = []

@@ -16,9 +16,17 @@ import numpy as np
 from ..dtypes import is_float
 from ..errors import ShapeError, TraceError, user_errors
 from ..interpret import interpret
-from ..trace import Value, argument_names, current_trace, error, lift, trace_tree
+from ..trace import (
+    Value,
+    argument_names,
+    current_trace,
+    error,
+    is_number,
+    lift,
+    trace_tree,
+)
 from ..tree import flatten, map_leaves
-from .reverse import gradient_of, mark, or_zeros, pull_back
+from .reverse import chosen_of, gradient_of, mark, or_zeros, pull_back
 
 Function = Callable[..., Any]
 
@@ -27,11 +35,20 @@ def _is_traced(args: Sequence[Any]) -> bool:
     return current_trace() is not None or any(isinstance(v, Value) for v in flatten(args)[0])
 
 
-def _at_once(fn: Function, args: Sequence[Any], names: Sequence[str]) -> Any:
-    """`fn(*args)` on NumPy arrays, by tracing and interpreting; Python floats count as float64."""
-    args = map_leaves(lambda v: np.float64(v) if isinstance(v, float) else v, tuple(args))
-    traced = trace_tree(fn, *args, names=names, largest_constant=None)
-    outputs = interpret(traced.graph, traced.arrays(flatten(args)[0]))
+def _at_once(
+    fn: Function, args: Sequence[Any], names: Sequence[str], argnums: Sequence[int]
+) -> Any:
+    """`fn(*args)` on NumPy arrays, by tracing and interpreting.
+
+    A Python number counts as float64 in an argument that is differentiated, and is handed over as
+    it is in another.
+    """
+    args = list(args)
+    for i in argnums:
+        args[i] = map_leaves(lambda v: np.float64(v) if isinstance(v, float) else v, args[i])
+        args[i] = map_leaves(lambda v: np.asarray(v) if is_number(v) else v, args[i])
+    traced = trace_tree(fn, *args, names=names, numbers_are_inputs=False, largest_constant=None)
+    outputs = interpret(traced.graph, traced.arrays(flatten(tuple(args))[0]))
     return traced.out_tree.unflatten([out if out.ndim else out[()] for out in outputs])
 
 
@@ -52,11 +69,9 @@ def value_and_grad(
             found = gradient_of(fn, args, argnums, has_aux=has_aux)
             return ((found.value, found.aux) if has_aux else found.value), found.gradients
 
-        return (
-            inside(*args)
-            if _is_traced(args)
-            else _at_once(inside, args, argument_names(fn, len(args)))
-        )
+        if _is_traced(args):
+            return inside(*args)
+        return _at_once(inside, args, argument_names(fn, len(args)), chosen_of(argnums, len(args)))
 
     return with_gradient
 
@@ -85,11 +100,12 @@ def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
     names = argument_names(fn, len(args))
 
     def pull(cotangent: Any) -> Any:
-        return _at_once(
-            lambda *all: vjp(fn, *all[:-1])[1](all[-1]), (*args, cotangent), [*names, "g"]
-        )
+        def inside(*both: Any) -> Any:
+            return vjp(fn, *both[:-1])[1](both[-1])
 
-    return _at_once(fn, args, names), pull
+        return _at_once(inside, (*args, cotangent), [*names, "g"], range(len(args) + 1))
+
+    return _at_once(fn, args, names, range(len(args))), pull
 
 
 def _traced_vjp(fn: Function, args: Sequence[Any]) -> tuple[Any, Function]:

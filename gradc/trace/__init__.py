@@ -8,7 +8,7 @@ cannot be traced fails at the user's own line.
 from .context import Trace, current_trace, error, user_span
 from .operands import apply, broadcast_to, is_weak, lift, owner_of, promoted
 from .operators import power
-from .tracing import Traced, argument_names, spec_of, trace, trace_tree
+from .tracing import Traced, argument_names, is_number, spec_of, trace, trace_tree
 from .value import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "broadcast_to",
     "current_trace",
     "error",
+    "is_number",
     "is_weak",
     "lift",
     "owner_of",

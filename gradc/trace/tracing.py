@@ -30,8 +30,8 @@ class Traced:
 
     `in_tree` is the structure of the tuple of arguments, `paths` the dotted path of each of its
     leaves and `leaf_inputs` the position of the graph input that each leaf is (tied leaves share
-    one). `out_tree` is the structure of the result; its leaves are the graph's outputs. `cotangents`
-    maps a differentiated node to its gradient.
+    one; -1 is a number that is no input). `out_tree` is the structure of the result; its leaves
+    are the graph's outputs. `cotangents` maps a differentiated node to its gradient.
     """
 
     graph: Graph
@@ -59,18 +59,21 @@ def trace_tree(
     *args: Any,
     names: Sequence[str] | None = None,
     tied: bool = True,
+    numbers_are_inputs: bool = True,
     largest_constant: int | None = LARGEST_CONSTANT,
 ) -> Traced:
     """The graph of `fn(*args)` with the nestings of arguments and results.
 
     `names` are the names of the arguments, by default those of `fn`'s signature. `tied`: one array
     that is reached twice within one argument is one input. `largest_constant`: see `Trace`.
+    Unless `numbers_are_inputs`, Python's own numbers are handed to `fn` as they are.
     """
     names = list(names or argument_names(fn, len(args)))
     leaves, in_tree = flatten(args)
     paths = _paths(in_tree, names)
     owner = Trace(largest_constant)
-    values, positions = _inputs(owner, in_tree, leaves, paths, tied=tied)
+    held = [not numbers_are_inputs and is_number(leaf) for leaf in leaves]
+    values, positions = _inputs(owner, in_tree, leaves, paths, held, tied=tied)
     try:
         with owner.running():
             result = fn(*in_tree.unflatten(values))
@@ -110,13 +113,24 @@ def _paths(in_tree: Tree, names: Sequence[str]) -> list[str]:
 
 
 def _inputs(
-    owner: Trace, in_tree: Tree, leaves: list[Any], paths: list[str], *, tied: bool
-) -> tuple[list[Value], list[int]]:
-    """A value for each leaf, and the position of its graph input."""
+    owner: Trace,
+    in_tree: Tree,
+    leaves: list[Any],
+    paths: list[str],
+    held: list[bool],
+    *,
+    tied: bool,
+) -> tuple[list[Any], list[int]]:
+    """A value for each leaf, and the position of its graph input; a held leaf is itself."""
     argument_of = [k for k, child in enumerate(in_tree.children) for _ in range(child.count)]
     known: dict[tuple[int, int], int] = {}
-    values, positions = [], []
-    for leaf, path, argument in zip(leaves, paths, argument_of, strict=True):
+    values: list[Any] = []
+    positions: list[int] = []
+    for leaf, path, argument, is_held in zip(leaves, paths, argument_of, held, strict=True):
+        if is_held:
+            values.append(leaf)
+            positions.append(-1)
+            continue
         key = (argument, id(leaf))
         may_tie = tied and isinstance(leaf, np.ndarray)
         if not (may_tie and key in known):
@@ -127,11 +141,16 @@ def _inputs(
     return values, positions
 
 
+def is_number(leaf: Any) -> bool:
+    """Whether it is a number of Python's own."""
+    return isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic)
+
+
 def spec_of(leaf: Any) -> Spec:
     """The shape and dtype of a spec, an array, or a number."""
     if isinstance(leaf, Spec):
         return leaf
-    if isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic):
+    if is_number(leaf):
         return Spec((), default_dtype(leaf))
     array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else np.asarray(leaf)
     return Spec(tuple(array.shape), as_dtype(array.dtype))
