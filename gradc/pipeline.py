@@ -47,7 +47,8 @@ class Job:
     """One entry point on its way through the stages; later fields are filled by later stages.
 
     The graph's inputs are the leaves of the state (`leaves` of them), then the arguments; its outputs are
-    the new values of the leaves in `replaced`, then the results named in `results`.
+    the new values of the leaves in `replaced`, then the results named in `results`. Without `fusion` every
+    node becomes a kernel of its own: the tests compare the two.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Job:
     results: tuple[str, ...]
     target: Target
     batch: int | None = None
+    fusion: bool = True
     swapped: frozenset[int] = frozenset()
     checks: tuple[InputCheck, ...] = ()
     groups: list[Group] = field(default_factory=list)
@@ -103,7 +105,7 @@ def materialised(job: Job) -> None:
 
 def fused(job: Job) -> None:
     """Nodes are grouped into kernels."""
-    job.groups = fuse(job.graph)
+    job.groups = fuse(job.graph, merge=job.fusion)
 
 
 def lowered(job: Job) -> None:

@@ -34,10 +34,10 @@ class Group:
 class Clusters:
     """The nodes partitioned into clusters, and the acyclic graph between clusters."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, inline: frozenset[int]) -> None:
         self.graph = graph
         self.outputs = frozenset(graph.outputs)
-        self.inline = _inline_scalars(graph)
+        self.inline = inline
         self.args: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
         self.users: dict[int, list[int]] = defaultdict(list)
         self.of: dict[int, int] = {}
@@ -106,14 +106,17 @@ def _inline_scalars(graph: Graph) -> frozenset[int]:
     return frozenset(found)
 
 
-def fuse(graph: Graph) -> list[Group]:
-    """Partition the graph into groups, ordered so that each comes after what it reads."""
-    clusters = Clusters(graph)
-    while _take_epilogues(clusters) or _take_producers(clusters):
+def fuse(graph: Graph, *, merge: bool = True) -> list[Group]:
+    """Partition the graph into groups, ordered so that each comes after what it reads.
+
+    Without `merge` every node is computed and stored by itself: slow, and as plain as can be.
+    """
+    clusters = Clusters(graph, _inline_scalars(graph) if merge else frozenset())
+    while merge and (_take_epilogues(clusters) or _take_producers(clusters)):
         pass
-    while _merge_rows(clusters):
+    while merge and _merge_rows(clusters):
         pass
-    while _merge_neighbours(clusters):
+    while merge and _merge_neighbours(clusters):
         pass
     return [_group(clusters, c) for c in _sorted_clusters(clusters)]
 
