@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .emit.program import Argument, Check, Emitted, Entry, ProgramPrinter
+from .emit.entry import Argument, Check, Entry
+from .emit.program import Emitted, ProgramPrinter
 from .emit.state import Member, round_up
 from .graph import Graph, verify
 from .lower.bind import EntryPlan, Place, Roles, bind

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..dtypes import c_name
-from .program import Entry
+from .entry import Entry
 from .writer import Writer
 
 

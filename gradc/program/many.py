@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import SHORT, short
-from ..emit.program import Argument
+from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
 from .native import NativeEntry, c_type, check_ranges
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import SHORT, Spec
-from ..emit.program import Argument, Entry
+from ..emit.entry import Argument, Entry
 from ..emit.state import Member, state_bytes
 from ..errors import DataError, DTypeError, ShapeError, fail
 
