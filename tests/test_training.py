@@ -171,8 +171,9 @@ def test_a_label_out_of_range_is_an_error_wherever_it_stands() -> None:
             wrong = y.copy()
             wrong[row] = label
             step = make()
-            with pytest.raises(DataError, match=str(label)):
+            with pytest.raises(DataError, match=str(label)) as caught:
                 gd.Trainer(step).fit((x, wrong), shuffle=False, progress=False)
+            assert caught.value.__notes__[0].startswith("in epoch 1, after ")
             with pytest.raises(DataError, match=str(label)):
                 gd.Trainer(step).evaluate((x, wrong))
 

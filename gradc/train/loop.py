@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError, DataError, NonFiniteError, fail
+from ..errors import CheckpointError, DataError, GradcError, NonFiniteError, fail
 from .data import Batches, BatchesEpoch, Columns, ColumnsEpoch, Piece, Values
 from .history import Record
 from .interrupt import Interrupt
@@ -118,7 +118,11 @@ class Loop:
         spent = 0.0
         while (piece := epoch.take(self.steps)) is not None:
             start = time.perf_counter()
-            values = piece.run(self.settings.lr)
+            try:
+                values = piece.run(self.settings.lr)
+            except GradcError as error:
+                error.add_note(f"in epoch {run.epoch}, after {self.position.batch} batches")
+                raise
             elapsed = time.perf_counter() - start
             self._after(piece, values)
             spent += elapsed
