@@ -2,8 +2,8 @@
 
 Enters: op names, argument ids and attributes (from tracing or from a pass). Leaves: a `Graph`.
 Always holds: an argument's id is smaller than its user's, so ascending ids are the one topological
-order (`lexicographical_topological_sort` on integer ids); shapes are equal inside (broadcasts are nodes);
-no dtype conversion is implicit (casts are nodes); two nodes of one graph are never the same
+order (`lexicographical_topological_sort` on integer ids); shapes are equal inside (broadcasts are
+nodes); no dtype conversion is implicit (casts are nodes); two nodes of one graph are never the same
 computation; a node never changes.
 """
 
@@ -234,7 +234,7 @@ class Builder:
 
 
 def verify(graph: Graph) -> None:
-    """Check every invariant of the module docstring anew; raises `AssertionError`, a bug of gradc."""
+    """Check every invariant of the module docstring; an `AssertionError` is a bug of gradc."""
     seen: set[int] = set()
     for node_id, node in graph.nodes.items():
         assert node.id == node_id, f"{node} is stored under #{node_id}"

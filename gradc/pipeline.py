@@ -1,10 +1,11 @@
 """The whole compiler on one page.
 
-Enters: traced entry points and the state they share. Leaves: a `Compiled` program: C text, memory plans and
-what is known of each kernel. Always holds: the stages run in the order of `STAGES`, each sees only what the
-ones before it left, and after every stage that rebuilds a graph the graph is checked anew.
+Enters: traced entry points and the state they share. Leaves: a `Compiled` program: C text, memory
+plans and what is known of each kernel. Always holds: the stages run in the order of `STAGES`, each
+sees only what the ones before it left, and after every stage that rebuilds a graph the graph is
+checked anew.
 
-    user's function ──trace──▶ Graph ──autodiff──▶ Graph ──STAGES──▶ EntryPlan ──emit──▶ one .c and one .h
+    function ──trace──▶ Graph ──autodiff──▶ Graph ──STAGES──▶ EntryPlan ──emit──▶ one .c, one .h
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .passes.simplify import simplify
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the state: its full name, what C calls it, its first value and its distribution."""
+    """One array of the state: its name, what C calls it, its first value, its distribution."""
 
     name: str
     display: str
@@ -47,9 +48,9 @@ class Leaf:
 class Job:
     """One entry point on its way through the stages; later fields are filled by later stages.
 
-    The graph's inputs are the leaves of the state (`leaves` of them), then the arguments; its outputs are
-    the new values of the leaves in `replaced`, then the results named in `results`. Without `fusion` every
-    node becomes a kernel of its own: the tests compare the two.
+    The graph's inputs are the leaves of the state (`leaves` of them), then the arguments; its
+    outputs are the new values of the leaves in `replaced`, then the results named in `results`.
+    Without `fusion` every node becomes a kernel of its own: the tests compare the two.
     """
 
     name: str
@@ -205,7 +206,9 @@ def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[in
 
 
 def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:
-    """Where inputs come from and outputs go to; names of new state values; arguments passed by value."""
+    """Where inputs come from and outputs go to; names of new state values; arguments passed by
+    value.
+    """
     graph, inputs = job.graph, job.graph.inputs
     places: dict[int, Place] = {}
     scalars: set[int] = set()

@@ -1,8 +1,8 @@
 """The bodies of the entry points: checks, the table of the arena, the kernel calls in order.
 
-Enters: planned entry points and the names of the kernels. Leaves: their functions in a writer. Always holds: an
-entry point reads as the list of what it does, phase by phase; nothing is computed before its
-arguments have been checked.
+Enters: planned entry points and the names of the kernels. Leaves: their functions in a writer.
+Always holds: an entry point reads as the list of what it does, phase by phase; nothing is computed
+before its arguments have been checked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ UPDATE = "the rest of the state"
 
 @dataclass(frozen=True)
 class CallPrinter:
-    """Prints entry points. `kernels` names the function of each call, `constants` that of each array."""
+    """Prints entry points. `kernels` names the function of each call, `constants` that of each
+    array.
+    """
 
     d: Declarations
     members: Sequence[Member]
@@ -155,7 +157,8 @@ class CallPrinter:
                     kind = c_name(a.dtype)
                     where = f"({kind} *)(void *)(base + {offset})"
                     w.line(
-                        f"{kind} *const {a.identifier}_batch = {where}; /* {short(a.dtype, a.shape)} */"
+                        f"{kind} *const {a.identifier}_batch = {where};"
+                        f" /* {short(a.dtype, a.shape)} */"
                     )
                     offset += aligned(a.size * a.dtype.itemsize)
             with w.block("for (size_t k = 0; k < count; ++k)"):

@@ -1,7 +1,7 @@
 """An entry point as C sees it: its arguments, its result, its signature, its description.
 
-Enters: a planned entry point. Leaves: the parts of its declaration. Always holds: the declaration in the
-header, the definition in the source and the one for cffi come from the same place, this one.
+Enters: a planned entry point. Leaves: the parts of its declaration. Always holds: the declaration
+in the header, the definition in the source and the one for cffi come from the same place, this one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..dtypes import DType, c_name, short
 from ..lower.bind import EntryPlan
 from .writer import Writer
+
 
 def aligned(n: int) -> int:
     """`n` bytes rounded up to whole cache lines."""
@@ -106,11 +107,11 @@ class Declarations:
         return text
 
     def describe_many(self, e: Entry) -> str:
+        results = ", ".join(a.identifier for a in e.outputs) or "result"
         return (
             f"{e.name}s: `count` steps; step k takes the rows order[k * {e.batch}] ... of the data,"
-            f" which has `samples` rows; one {', '.join(a.identifier for a in e.outputs) or 'result'}"
-            " a step; returns the number of steps done, fewer than `count` only when `order` names a"
-            " row that is not there"
+            f" which has `samples` rows; one {results} a step; returns the number of steps done,"
+            " fewer than `count` only when `order` names a row that is not there"
         )
 
     def function_name(self, e: Entry) -> str:

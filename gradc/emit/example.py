@@ -1,7 +1,7 @@
 """The example `main.c` that is exported beside a program.
 
-Enters: a program's entry points. Leaves: a C program that calls each of them once, on zeros. Always holds: it
-compiles as it is, and shows everything a caller has to provide.
+Enters: a program's entry points. Leaves: a C program that calls each of them once, on zeros. Always
+holds: it compiles as it is, and shows everything a caller has to provide.
 """
 
 from __future__ import annotations

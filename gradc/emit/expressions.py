@@ -1,8 +1,8 @@
 """Indices, literals and elementwise ops as C expressions.
 
-Enters: parts of the loop-nest IR. Leaves: C text. Always holds: literals round-trip exactly; integer
-arithmetic has no undefined behaviour (signed overflow is computed unsigned); every conversion is
-written out, so that `-Wconversion` has nothing to say.
+Enters: parts of the loop-nest IR. Leaves: C text. Always holds: literals round-trip exactly;
+integer arithmetic has no undefined behaviour (signed overflow is computed unsigned); every
+conversion is written out, so that `-Wconversion` has nothing to say.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def element(buffer: str, index: Index, size: int) -> str:
 
 
 def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) -> str:
-    """An elementwise op on simple operands of dtype `operand`, as an expression of dtype `result`."""
+    """An elementwise op on simple operands of dtype `operand`, an expression of dtype `result`."""
     row = OPS[op]
     template = row.c
     if operand.kind in "iu" and row.c_int:

@@ -1,7 +1,7 @@
 """The header of a program, and the same declarations for cffi.
 
-Enters: the state's members and the entry points. Leaves: text. Always holds: it compiles as C11 and as C++, and
-needs nothing but the standard headers it includes.
+Enters: the state's members and the entry points. Leaves: text. Always holds: it compiles as C11 and
+as C++, and needs nothing but the standard headers it includes.
 """
 
 from __future__ import annotations
@@ -48,20 +48,14 @@ def header_text(p: Layout) -> str:
     w.line('extern "C" {')
     w.line("#endif")
     w.line()
-    w.comment(
-        "Scratch that the caller provides, aligned to 64 bytes; its contents need not survive a call."
-    )
+    w.comment("Scratch that the caller provides, aligned to 64 bytes; need not survive a call.")
     w.line(f"#define {upper}_ARENA_BYTES {p.arena}")
     if any(e.repeats for e in p.entries):
-        w.comment(
-            "The same for the functions that run many steps, with room for a gathered batch."
-        )
+        w.comment("The same for the functions that run many steps, with room for a gathered batch.")
         w.line(f"#define {upper}_STEPS_ARENA_BYTES {p.steps_arena}")
     w.line()
     if has_state:
-        w.comment(
-            "Parameters, optimizer state, counters: everything that is kept between calls."
-        )
+        w.comment("Parameters, optimizer state, counters: everything that is kept between calls.")
         w.line(f"#define {upper}_STATE_BYTES {state_bytes(p.members)}")
         w.line(f"typedef struct {p.name}_state {p.name}_state;")
         write_struct(w, p.name, p.members)

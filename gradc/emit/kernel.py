@@ -1,7 +1,8 @@
 """Kernels as C functions.
 
-Enters: a `Kernel` of the loop-nest IR. Leaves: its lines in a writer. Always holds: one statement of the IR
-is one line (a tile is its loops); a kernel touches only its parameters and its own locals.
+Enters: a `Kernel` of the loop-nest IR. Leaves: its lines in a writer. Always holds: one statement
+of the IR is one line (a tile is its loops); a kernel touches only its parameters and its own
+locals.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from ..lower.nest import (
     Array,
     Assign,
     Declare,
-    For,
     Expr,
+    For,
     If,
     Index,
     Kernel,
@@ -182,7 +183,9 @@ class KernelPrinter:
                     self.statement(s)
 
     def _spill(self, t: Tile) -> str:
-        """Copy the sums out of their registers, by constant indices only: so they can stay there till now."""
+        """Copy the sums out of their registers, by constant indices only: so they can stay there
+        till now.
+        """
         w, r = self.w, t.row.name
         w.line(f"{c_name(t.dtype)} tile[{t.rows}][{t.vectors * t.lanes}];", t.nodes)
         with w.loop(r, t.rows):

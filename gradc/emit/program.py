@@ -1,9 +1,9 @@
 """A program as one C file and one header.
 
 Enters: the state's members and the planned entry points. Leaves: `Emitted`: the text of both, the
-declarations for cffi, and for each line of C the nodes it comes from. Always holds: no heap, no globals but
-constants; every name that leaves the file begins with the program's; a kernel that two entry points share
-is emitted once.
+declarations for cffi, and for each line of C the nodes it comes from. Always holds: no heap, no
+globals but constants; every name that leaves the file begins with the program's; a kernel that two
+entry points share is emitted once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The state struct: its members, their layout in bytes, and the function that initialises them.
 
-Enters: the leaves of a program's state. Leaves: members with offsets, the struct's text, `<name>_init`. Always
-holds: the offsets computed here are the C compiler's (every member states its alignment, and the size is
-asserted in the C); what a number's initial distribution is, is not lost.
+Enters: the leaves of a program's state. Leaves: members with offsets, the struct's text,
+`<name>_init`. Always holds: the offsets computed here are the C compiler's (every member states its
+alignment, and the size is asserted in the C); what a number's initial distribution is, is not lost.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ VALUES_PER_LINE = 8
 class Member:
     """One array of the state. `shape` is logical; `swapped`: stored transposed.
 
-    `recipe` says how to draw it anew ("uniform", low, high), ("normal", mean, std), ("constant", value) or
-    ("seed",); without one `initial` is written out.
+    `recipe` says how to draw it anew ("uniform", low, high), ("normal", mean, std), ("constant",
+    value) or ("seed",); without one `initial` is written out.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """The structured writer: nobody else types indentation, braces or loop headers.
 
-Enters: lines, blocks, comments, each with the graph nodes it comes from. Leaves: text, and for every
-line of it those node ids. Always holds: braces balance; no line has trailing space.
+Enters: lines, blocks, comments, each with the graph nodes it comes from. Leaves: text, and for
+every line of it those node ids. Always holds: braces balance; no line has trailing space.
 """
 
 from __future__ import annotations

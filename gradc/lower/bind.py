@@ -1,9 +1,9 @@
 """From kernels to a plan of calls: which buffer is where, in which order the kernels run.
 
-Enters: the kernels of one entry point and what its inputs and outputs are. Leaves: an `EntryPlan`: calls in
-order, each parameter bound to a place, and the memory plan. Always holds: a value of the state is replaced in
-its own storage only after everything that reads the old value; where that cannot be, it is computed
-aside and copied in at the end.
+Enters: the kernels of one entry point and what its inputs and outputs are. Leaves: an `EntryPlan`:
+calls in order, each parameter bound to a place, and the memory plan. Always holds: a value of the
+state is replaced in its own storage only after everything that reads the old value; where that
+cannot be, it is computed aside and copied in at the end.
 """
 
 from __future__ import annotations

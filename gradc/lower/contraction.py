@@ -1,8 +1,9 @@
 """Contractions: one register tile for every `dot`, or plain loops where a tile would not pay.
 
-Enters: a `dot` node with the elementwise nodes that follow it in its loops (the epilogue). Leaves: the
-statements of a kernel. Always holds: operands are affine views of stored buffers; nothing is read past
-an array (ragged columns are packed with zeros); every sum runs over the contracted axes in order.
+Enters: a `dot` node with the elementwise nodes that follow it in its loops (the epilogue). Leaves:
+the statements of a kernel. Always holds: operands are affine views of stored buffers; nothing is
+read past an array (ragged columns are packed with zeros); every sum runs over the contracted axes
+in order.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Operand:
 
 @dataclass
 class Axes:
-    """The loop variables of a contraction; `rows` and `columns` are None where an operand has no free axis."""
+    """The loop variables of a contraction; `rows` and `columns` are None where an operand has no
+    free axis.
+    """
 
     batch: tuple[Var, ...]
     left: tuple[Var, ...]
@@ -219,7 +222,7 @@ class Contraction:
     def _pack(
         self, b: Operand, column: Var, start: Index, width: int, valid: int, body: Body
     ) -> Operand:
-        """Copy a panel of `b` so that its columns are contiguous and padded with zeros to `width`."""
+        """Copy a panel of `b`: its columns contiguous, and padded with zeros to `width`."""
         depth = self.axes.depth
         size = prod(v.extent for v in depth) * width
         name = self.names.fresh(f"{b.buffer}_panel")
@@ -230,11 +233,11 @@ class Contraction:
         with body.loops(depth) as inner:
             copied = Var("c", valid)
             source = substitute(b.offset, column, start + at(copied))
-            value = "value"
+            value, nodes = "value", (self.anchor.id,)
             inner.statements.append(
                 For(copied, (
                     Let(value, Load(b.buffer, source, self.anchor.dtype), (self.anchor.id,)),
-                    Store(name, where + at(copied), Ref(value, self.anchor.dtype), (self.anchor.id,)),
+                    Store(name, where + at(copied), Ref(value, self.anchor.dtype), nodes),
                 ))
             )  # fmt: skip
             if valid < width:
@@ -286,7 +289,9 @@ class Contraction:
 
 @dataclass(frozen=True)
 class _Tile:
-    """Extents of one tile: where it starts, how high and wide it is, whether its columns are packed."""
+    """Extents of one tile: where it starts, how high and wide it is, whether its columns are
+    packed.
+    """
 
     rows: int
     vectors: int

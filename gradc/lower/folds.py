@@ -1,8 +1,8 @@
 """Reductions as accumulators: where they start, how they take an element, how they end.
 
-Enters: a reduction node. Leaves: the statements around and inside the loop that folds. Always holds: the
-order of a reduction is the loop's own, or, for long rows, `LANES` partial sums joined in ascending order;
-neither depends on the target.
+Enters: a reduction node. Leaves: the statements around and inside the loop that folds. Always
+holds: the order of a reduction is the loop's own, or, for long rows, `LANES` partial sums joined in
+ascending order; neither depends on the target.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Which outputs of a kernel may lie over which of its inputs.
 
-Enters: a kernel. Leaves: pairs (input, output) of parameter positions. Always holds: a pair that leaves is
-safe: every read of the input happens before the write that would destroy what it reads.
+Enters: a kernel. Leaves: pairs (input, output) of parameter positions. Always holds: a pair that
+leaves is safe: every read of the input happens before the write that would destroy what it reads.
 
-An element may be written over when nothing reads it any more: each read of the input is either at the same
-index as the write and before it, or in an earlier loop over the same row, or in an earlier loop altogether.
+An element may be written over when nothing reads it any more: each read of the input is either at
+the same index as the write and before it, or in an earlier loop over the same row, or in an earlier
+loop altogether.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Access:
 
 
 def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
-    """Positions (input, output) in `kernel.params` that may share storage, of one size and dtype."""
+    """Positions (input, output) in `kernel.params` that may share storage."""
     accesses = list(_accesses(kernel.body, (), [0]))
     pairs: list[tuple[int, int]] = []
     for o, out in enumerate(kernel.params):

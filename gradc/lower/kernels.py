@@ -1,7 +1,8 @@
 """One fused group as one kernel.
 
-Enters: a graph, its groups, the target. Leaves: `Kernel`s. Always holds: buffers are known by the id of the
-node they hold; a kernel's parameters are named after the values, uniquely within the kernel.
+Enters: a graph, its groups, the target. Leaves: `Kernel`s. Always holds: buffers are known by the
+id of the node they hold; a kernel's parameters are named after the values, uniquely within the
+kernel.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from .rows import RowNest
 from .target import Target
 
 RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline"
-    " int long register restrict return short signed sizeof static struct switch typedef union"
+    "auto break case char const continue default do double else enum extern float for goto if"
+    " inline int long register restrict return short signed sizeof static struct switch typedef union"
     " unsigned void volatile while bool true false class new delete this template typename operator"
     " namespace public private protected virtual try catch throw using and or not xor NULL NAN"
     " INFINITY acc tile a b v k r c memcpy memset state arena main errno y0 y1 j0 j1 jn yn gamma"

@@ -1,7 +1,7 @@
 """Movement ops as index expressions: which input element an output element is.
 
-Enters: a movement node and the index of one of its elements, an `Index` per axis. Leaves: the index of
-the element of its argument, and for a pad the condition under which there is one. Always holds:
+Enters: a movement node and the index of one of its elements, an `Index` per axis. Leaves: the index
+of the element of its argument, and for a pad the condition under which there is one. Always holds:
 nothing is copied or computed here; composing these maps is all that a view is.
 """
 
@@ -19,7 +19,9 @@ Indices = tuple[Index, ...]
 
 @dataclass(frozen=True)
 class Source:
-    """Where one element of a movement node comes from: argument `arg` at `index`, if all `tests` hold."""
+    """Where one element of a movement node comes from: argument `arg` at `index`, if all `tests`
+    hold.
+    """
 
     arg: int
     index: Indices

@@ -1,8 +1,9 @@
 """Names and descriptions in the generated C, from the user's names and the graph's structure.
 
-Enters: a graph, its groups and what is stored. Leaves: an identifier for each value and kernel, and the
-comments above a kernel. Always holds: an identifier is valid C and says what the value is: the user's own
-name where there is one, else the layer it comes from and the operation (`fc1_relu`, `d_fc1_relu`).
+Enters: a graph, its groups and what is stored. Leaves: an identifier for each value and kernel, and
+the comments above a kernel. Always holds: an identifier is valid C and says what the value is: the
+user's own name where there is one, else the layer it comes from and the operation (`fc1_relu`,
+`d_fc1_relu`).
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class KernelNames:
         return text if top else f"({text})"
 
     def _factor(self, node: Node, side: int, text: str) -> str:
-        """An operand of a product, with `.T` where its contracted axis is not in the usual place."""
+        """An operand of a product, with `.T` where its contracted axis is not the usual one."""
         contract = node.attrs["contract"][side]
         rank = len(self.graph[node.args[side]].shape)
         usual = rank - 1 if side == 0 else max(rank - 2, 0)

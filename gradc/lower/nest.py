@@ -231,7 +231,9 @@ class Store:
 
 @dataclass(frozen=True)
 class Accumulate:
-    """Fold `expr` into a scalar (index None) or into an element of a local array with reduction `op`."""
+    """Fold `expr` into a scalar (index None) or into an element of a local array with reduction
+    `op`.
+    """
 
     target: str
     index: Index | None
@@ -272,9 +274,9 @@ class For:
 class Tile:
     """The contraction register tile: `rows` x (`vectors` * `lanes`) sums of products.
 
-    `a` is indexed by `row` and the `depth` variables, `b` by `column` and them, with coefficient 1 of
-    `column`. The epilogue runs once for every row and each of the first `columns` columns, with the
-    sum in the scalar `accumulator`.
+    `a` is indexed by `row` and the `depth` variables, `b` by `column` and them, with coefficient 1
+    of `column`. The epilogue runs once for every row and each of the first `columns` columns, with
+    the sum in the scalar `accumulator`.
     """
 
     rows: int
@@ -309,7 +311,7 @@ class Param:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One C function. `params[k]` holds the value of `buffers[k]`, a key of the caller's choosing."""
+    """One C function. `params[k]` holds the value of `buffers[k]`, a key of the caller's."""
 
     name: str
     params: tuple[Param, ...]

@@ -1,8 +1,8 @@
 """Element expressions: the value of one element of a node, written where it is needed.
 
-Enters: a node id and an index. Leaves: a `Ref` or `Literal`, with the statements that compute it put
-into the scope (`Body`) as far out as its loop variables allow. Always holds: one operation is one
-`Let`; the same element is computed once a scope; nothing is hoisted out of a guard.
+Enters: a node id and an index. Leaves: a `Ref` or `Literal`, with the statements that compute it
+put into the scope (`Body`) as far out as its loop variables allow. Always holds: one operation is
+one `Let`; the same element is computed once a scope; nothing is hoisted out of a guard.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ class Body:
 class Elements:
     """Writes element expressions of one kernel.
 
-    `stored` says whether a node is in memory and `load` names its buffer; `label` is what its elements are
-    called. `local` maps a node to a reader of
-    kernel-local memory (row scratch, a reduction's result) that takes the place of computing it.
+    `stored` says whether a node is in memory and `load` names its buffer; `label` is what its
+    elements are called. `local` maps a node to a reader of kernel-local memory (row scratch, a
+    reduction's result) that takes the place of computing it.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Renaming buffers of a kernel: an output laid over an input becomes one parameter.
 
-Enters: a kernel and two of its buffers. Leaves: the kernel with one parameter for both. Always holds:
-nothing but names changes.
+Enters: a kernel and two of its buffers. Leaves: the kernel with one parameter for both. Always
+holds: nothing but names changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Elementwise nodes and reductions as one loop nest.
 
-Enters: a graph, a group's `Domain` and the buffers it writes. Leaves: the statements of a kernel. Always
-holds: a stored element is written exactly once, after everything it needs; levels of a row run in
-ascending order, and one level's work over the same extents shares one loop.
+Enters: a graph, a group's `Domain` and the buffers it writes. Leaves: the statements of a kernel.
+Always holds: a stored element is written exactly once, after everything it needs; levels of a row
+run in ascending order, and one level's work over the same extents shares one loop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the lowering knows of the machine: vector width and register tile.
 
-Enters: the name of an instruction set. Leaves: tile extents and how axes are cut into them. Always holds:
-blocks cover an axis exactly once; a tile's accumulators fit the registers of its instruction set.
+Enters: the name of an instruction set. Leaves: tile extents and how axes are cut into them. Always
+holds: blocks cover an axis exactly once; a tile's accumulators fit the registers of its instruction
+set.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def column_blocks(columns: int, lanes: int, vectors: int) -> list[ColumnBlock]:
 
 
 def row_blocks(rows: int, most: int) -> list[tuple[int, int, int]]:
-    """Cut the other axis: (first row, number of tiles, rows a tile), evenly rather than greedily."""
+    """Cut the other axis evenly: (first row, number of tiles, rows a tile)."""
     if rows <= most:
         return [(0, 1, rows)]
     for even in range(most, most // 2, -1):

@@ -1,7 +1,8 @@
 """Requirements on integer arguments, taken out of the graph.
 
-Enters: a graph with `bounded` nodes. Leaves: the graph without them, and what each argument must satisfy.
-Always holds: a requirement that cannot be checked before the step begins is an error, never dropped.
+Enters: a graph with `bounded` nodes. Leaves: the graph without them, and what each argument must
+satisfy. Always holds: a requirement that cannot be checked before the step begins is an error,
+never dropped.
 """
 
 from __future__ import annotations

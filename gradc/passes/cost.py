@@ -1,7 +1,7 @@
 """The cost model: what it takes to compute, store or move something, in one place.
 
-Enters: sizes. Leaves: estimates in units of one vector operation. Always holds: estimates only choose
-between correct alternatives; nothing is right or wrong because of them.
+Enters: sizes. Leaves: estimates in units of one vector operation. Always holds: estimates only
+choose between correct alternatives; nothing is right or wrong because of them.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 Enters: a graph and the ids of elementwise and reduction nodes. Leaves: a `Domain`, or None when the
 nodes do not fit one nest. Always holds: a domain that leaves is lowerable as it stands.
 
-A nest has three parts. `outer` leading axes are plain loops. Inside them `rows` further leading axes are
-loops over rows; a reduction that folds the rows themselves is *carried* across them, and what
-depends on it comes *after* the row loops. Inside a row, what must wait for a row's own reduction has a
-higher *level*: softmax takes three levels (maximum; sum of exponentials; quotient).
+A nest has three parts. `outer` leading axes are plain loops. Inside them `rows` further leading
+axes are loops over rows; a reduction that folds the rows themselves is *carried* across them, and
+what depends on it comes *after* the row loops. Inside a row, what must wait for a row's own
+reduction has a higher *level*: softmax takes three levels (maximum; sum of exponentials; quotient).
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def compute_args(graph: Graph, node: Node) -> Iterator[tuple[int, tuple[int, ...
 
 
 def keeps_axes(graph: Graph, node_id: int, depth: int) -> bool:
-    """Whether a movement node maps each of its first `depth` axes onto the same axis of its argument."""
+    """Whether a movement node maps each of its first `depth` axes onto the same axis of its
+    argument.
+    """
     node = graph[node_id]
     a, first, shape = node.attrs, tuple(range(depth)), graph[node.args[0]].shape
     if len(shape) < depth or shape[:depth] != node.shape[:depth]:
@@ -162,7 +164,7 @@ def _arrange(
 
 
 def _only_needed_late(graph: Graph, nodes: list[Node], outer: int, rows: int) -> set[int]:
-    """Elementwise nodes that only what comes after the rows reads, such as `0.9 * v` of an update."""
+    """Elementwise nodes that only what comes after the rows reads (`0.9 * v` of an update)."""
     if not rows:
         return set()
     args = {n.id: [a for a, _ in compute_args(graph, n)] for n in nodes}

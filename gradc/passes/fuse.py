@@ -1,13 +1,14 @@
 """Fusion: which nodes are computed together, and what is written to memory.
 
-Enters: a graph (after `materialise`). Leaves: groups of node ids; each becomes one kernel. Always holds:
-every computed node is in exactly one group, unless it is a scalar so cheap that its users compute it
-themselves; no path leaves a group and returns to it; a group writes exactly what others need.
+Enters: a graph (after `materialise`). Leaves: groups of node ids; each becomes one kernel. Always
+holds: every computed node is in exactly one group, unless it is a scalar so cheap that its users
+compute it themselves; no path leaves a group and returns to it; a group writes exactly what others
+need.
 
 The rules, in order, each one function: elementwise nodes follow a contraction into its loops
 (`_take_epilogues`), producers that only one contraction group reads join it (`_take_producers`),
-elementwise nodes and reductions that fit one nest of rows merge (`_merge_rows`), and so do nests that read
-the same values (`_merge_neighbours`).
+elementwise nodes and reductions that fit one nest of rows merge (`_merge_rows`), and so do nests
+that read the same values (`_merge_neighbours`).
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def fuse(graph: Graph, *, merge: bool = True) -> list[Group]:
 
 
 def _take_epilogues(c: Clusters) -> bool:
-    """An elementwise node with a contraction's shape joins it, and is applied to the sums at once."""
+    """An elementwise node with a contraction's shape joins it, and is applied to its sums."""
     changed = False
     for node_id in sorted(c.of):
         node = c.graph[node_id]

@@ -1,12 +1,13 @@
 """How each parameter matrix lies in memory.
 
-Enters: a graph and which of its inputs are state, with the outputs that replace them. Leaves: an equal
-graph in which some matrices of the state are transposed inputs, and the set of those. Always holds:
-what the user sees keeps its logical shape; only the storage order changes.
+Enters: a graph and which of its inputs are state, with the outputs that replace them. Leaves: an
+equal graph in which some matrices of the state are transposed inputs, and the set of those. Always
+holds: what the user sees keeps its logical shape; only the storage order changes.
 
-`nn.Linear` keeps PyTorch's logical (out, in), while the forward product wants the outputs contiguous, the
-product of the gradient with the weights wants the inputs contiguous, and the update follows either. The cost
-model chooses for each matrix; transposes then sink towards the inputs, where they cancel.
+`nn.Linear` keeps PyTorch's logical (out, in), while the forward product wants the outputs
+contiguous, the product of the gradient with the weights wants the inputs contiguous, and the update
+follows either. The cost model chooses for each matrix; transposes then sink towards the inputs,
+where they cancel.
 """
 
 from __future__ import annotations
@@ -97,8 +98,8 @@ def updated_together(
 def apply_layouts(graph: Graph, swapped: frozenset[int], outputs: Mapping[int, int]) -> Graph:
     """Store the matrices in `swapped` transposed.
 
-    `outputs` maps positions of `graph.outputs` to the input each replaces; those of swapped inputs come
-    out transposed too.
+    `outputs` maps positions of `graph.outputs` to the input each replaces; those of swapped inputs
+    come out transposed too.
     """
     rewriter = Rewriter(graph)
 

@@ -1,8 +1,8 @@
 """Make explicit every value that must be stored although nothing is computed for it.
 
-Enters: a graph. Leaves: a graph with an `identity` node wherever a movement, an input or a constant has to
-exist in memory on its own. Always holds: afterwards every output is a computed node of its own, and every
-operand of a contraction is an affine view of a stored buffer.
+Enters: a graph. Leaves: a graph with an `identity` node wherever a movement, an input or a constant
+has to exist in memory on its own. Always holds: afterwards every output is a computed node of its
+own, and every operand of a contraction is an affine view of a stored buffer.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def materialise(graph: Graph) -> Graph:
 def _is_affine(graph: Graph, node_id: int) -> bool:
     """Whether a chain of movements is one strided view of the stored node it ends at.
 
-    Transposes, slices, flips and broadcasts of a row-major buffer are; a reshape is as long as nothing
-    below it has disturbed the row-major order, or it only adds and drops axes of extent 1.
+    Transposes, slices, flips and broadcasts of a row-major buffer are; a reshape is as long as
+    nothing below it has disturbed the row-major order, or it only adds and drops axes of extent 1.
     """
     node = graph[node_id]
     while node.kind is Kind.MOVEMENT:

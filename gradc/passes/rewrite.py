@@ -1,8 +1,8 @@
 """Rebuilding a graph node by node, the way every pass does.
 
 Enters: a graph and what to make of each node. Leaves: a new graph, made through the hash-consing
-constructor. Always holds: inputs keep their order; spans, names and the link from a gradient to its forward
-node go along.
+constructor. Always holds: inputs keep their order; spans, names and the link from a gradient to its
+forward node go along.
 """
 
 from __future__ import annotations

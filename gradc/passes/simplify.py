@@ -1,11 +1,12 @@
 """Simplification: local rewrites, each shown as one rule.
 
-Enters: a graph. Leaves: an equal graph with fewer or cheaper nodes. Always holds: every rule is exact, NaN,
-infinities and rounding included (so `x * 0` stays, and nothing is re-associated); common
-subexpressions are merged by the constructor and dead nodes dropped when the graph is finished.
+Enters: a graph. Leaves: an equal graph with fewer or cheaper nodes. Always holds: every rule is
+exact, NaN, infinities and rounding included (so `x * 0` stays, and nothing is re-associated);
+common subexpressions are merged by the constructor and dead nodes dropped when the graph is
+finished.
 
-A rule looks at a node about to be added, given as (op, argument ids, attributes), and returns the id of what
-should stand there instead, or None.
+A rule looks at a node about to be added, given as (op, argument ids, attributes), and returns the
+id of what should stand there instead, or None.
 """
 
 from __future__ import annotations

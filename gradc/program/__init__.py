@@ -1,8 +1,8 @@
 """What the user holds: compiled functions, programs and training steps.
 
-Enters: Python functions, models, optimizers and specs. Leaves: `Function`, `Program` and `TrainStep`, which
-run the generated C on NumPy arrays. Always holds: one program is one C file and one struct; each object
-owns its state and its arena, so two objects may run in two threads.
+Enters: Python functions, models, optimizers and specs. Leaves: `Function`, `Program` and
+`TrainStep`, which run the generated C on NumPy arrays. Always holds: one program is one C file and
+one struct; each object owns its state and its arena, so two objects may run in two threads.
 """
 
 from .describe import KernelInfo, Stage

@@ -1,8 +1,8 @@
 """`step.check()`: are the gradients and the C right?
 
-Enters: a training step. Leaves: a `CheckReport`. Always holds: the oracles share no code with what they
-check: central differences of the interpreted loss in float64 for the gradients, the NumPy meaning of the
-traced graph for the C.
+Enters: a training step. Leaves: a `CheckReport`. Always holds: the oracles share no code with what
+they check: central differences of the interpreted loss in float64 for the gradients, the NumPy
+meaning of the traced graph for the C.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ C_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One comparison: of what, against what, the largest error relative to the scale of the values."""
+    """One comparison: of what, against what, the largest error relative to the values."""
 
     name: str
     kind: str
@@ -112,7 +112,7 @@ def _gradients(recipe: Recipe, batch: list[Array], rng: np.random.Generator) -> 
 
 
 def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> list[CheckRow]:
-    """One step in C from the present state, against the interpreted graph; the state is put back."""
+    """One step in C against the interpreted graph; the state is put back afterwards."""
     before = step.state_dict()
     traced = step._traced["step"]
     lr = [] if step.lr is None else [np.float32(step.lr)]

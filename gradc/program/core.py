@@ -1,7 +1,7 @@
 """What functions, programs and training steps have in common: text, plans, and the build on demand.
 
-Enters: jobs and leaves. Leaves: `Core`, which compiles them to text at once and to native code when a call
-first needs it. Always holds: the text, the plans and the report need no C compiler.
+Enters: jobs and leaves. Leaves: `Core`, which compiles them to text at once and to native code when
+a call first needs it. Always holds: the text, the plans and the report need no C compiler.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..dtypes import Spec
 from .. import functions  # noqa: F401  (gives traced values the functions of NumPy)
+from ..dtypes import Spec
 from ..emit.example import example_main
 from ..graph import Graph
 from ..lower.kernels import RESERVED
@@ -118,7 +118,7 @@ class Core:
         return {name: runtime_header(name) for name in self.compiled.emitted.runtime}
 
     def build(self) -> BuildInfo:
-        """Compile to native code, or find it in the cache. Called by the first call that needs it."""
+        """Compile to native code, or find it in the cache; the first call does it by itself."""
         return self.module.info
 
     @property

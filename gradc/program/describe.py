@@ -1,7 +1,7 @@
 """What can be seen of a compiled program: stages, kernels, plans.
 
-Enters: a `Compiled` program. Leaves: plain records for listings, reports and the command line. Always holds:
-flops and bytes are counted from the graph, not measured.
+Enters: a `Compiled` program. Leaves: plain records for listings, reports and the command line.
+Always holds: flops and bytes are counted from the graph, not measured.
 """
 
 from __future__ import annotations

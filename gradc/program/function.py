@@ -1,7 +1,8 @@
 """Compiled functions: `compile` for given shapes, `jit` for whatever shapes come.
 
-Enters: a Python function of arrays, in any nesting. Leaves: a `Function`, which computes the same with the
-generated C. Always holds: results have the structure, shapes and dtypes that the traced function gave.
+Enters: a Python function of arrays, in any nesting. Leaves: a `Function`, which computes the same
+with the generated C. Always holds: results have the structure, shapes and dtypes that the traced
+function gave.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 
 from ..errors import ShapeError, fail, user_errors
 from ..graph import Graph
@@ -98,11 +98,12 @@ class Function:
             for p, i in zip(self._traced.paths, self._traced.graph.inputs, strict=False)
         )
         plan = self.plan
-        return f"gradc.Function {self.name}({args}), {len(self.kernels)} kernels, arena {plan.arena_bytes:,} B"
+        size = f"{len(self.kernels)} kernels, arena {plan.arena_bytes:,} B"
+        return f"gradc.Function {self.name}({args}), {size}"
 
 
 @user_errors
-def compile(  # noqa: A001 (the name is that of NumPy-like compilers: gd.compile)
+def compile(
     fn: Callable[..., Any],
     *args: Any,
     name: str | None = None,
@@ -113,9 +114,9 @@ def compile(  # noqa: A001 (the name is that of NumPy-like compilers: gd.compile
 ) -> Function:
     """Compile `fn` for arguments like `args` (specs or arrays, in any nesting).
 
-    `target` is "native" (this machine's vector unit) or "portable" (plain ISO C). `compiler` and `cflags`
-    go to the C compiler, `cache_dir` overrides where builds are kept. Raises what tracing raises; the C
-    compiler first runs when the function is first called.
+    `target` is "native" (this machine's vector unit) or "portable" (plain ISO C). `compiler` and
+    `cflags` go to the C compiler, `cache_dir` overrides where builds are kept. Raises what tracing
+    raises; the C compiler first runs when the function is first called.
     """
     label = str(name or getattr(fn, "__name__", "function"))
     c_label = identifier(label if label != "<lambda>" else "function")

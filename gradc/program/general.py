@@ -1,8 +1,9 @@
 """Programs: one state, several entry points, one C file and one struct.
 
-Enters: a nesting of arrays as the state, and functions marked as `query` (reads the state) or `update`
-(returns a new one). Leaves: a `Program` with a callable for each. Always holds: a new state has the
-structure, shapes and dtypes of the old one; it takes its place in the struct when the call returns.
+Enters: a nesting of arrays as the state, and functions marked as `query` (reads the state) or
+`update` (returns a new one). Leaves: a `Program` with a callable for each. Always holds: a new
+state has the structure, shapes and dtypes of the old one; it takes its place in the struct when the
+call returns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..passes.memory import MemoryPlan
 from ..pipeline import Job, Leaf
 from ..trace import Traced, trace_tree
 from ..tree import Tree, flatten, is_array
-from .core import Core, Options, argument_names, batch_of, make_core, output_names, target_of
+from .core import Core, Options, argument_names, batch_of, make_core, target_of
 from .describe import KernelInfo, Stage
 from .native import State
 
@@ -130,7 +131,7 @@ def _argument_labels(entry: EntryDef, count: int) -> list[str]:
 
 
 def _named(traced: Traced, known: StateLeaves) -> Graph:
-    """The graph with its state under display names, and every gradient called after what it is of."""
+    """The graph with its state under display names, and gradients called after what they are of."""
     graph = traced.graph
     nodes = dict(graph.nodes)
     shown = {f"d_{path}": f"d_{known.leaves[k].display}" for path, k in _positions(known)}
@@ -175,7 +176,7 @@ def _check_new_state(name: str, traced: Traced, known: StateLeaves) -> int:
             expected = short(leaf.value.dtype, leaf.value.shape)
             raise fail(
                 ShapeError, "GC504",
-                f"the new `{path}` is {short(node.dtype, node.shape)}, but the state holds {expected}",
+                f"the new `{path}` is {node.spec!r}, but the state holds {expected}",
                 span=node.span,
             )  # fmt: skip
     return new.count
@@ -308,8 +309,9 @@ def program(
 ) -> Program:
     """Compile a state and entry points made with `query` and `update` into one program.
 
-    `state` is any nesting of arrays (modules included); its values are the initial state. Options as in
-    `compile`. In C the entry point `act` of program `agent` is `agent_act(agent_state *, ...)`.
+    `state` is any nesting of arrays (modules included); its values are the initial state. Options
+    as in `compile`. In C the entry point `act` of program `agent` is `agent_act(agent_state *,
+    ...)`.
     """
     if not entries:
         raise fail(TraceError, "GC506", "a program needs at least one entry point")

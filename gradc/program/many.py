@@ -1,7 +1,7 @@
 """Many steps in one C call.
 
-Enters: whole data sets and an order of sample indices. Leaves: one loss (and metric) a step. Always holds:
-every index and every label is checked before anything is read or trained through it.
+Enters: whole data sets and an order of sample indices. Leaves: one loss (and metric) a step. Always
+holds: every index and every label is checked before anything is read or trained through it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The generated C under Python: memory of the state, and calls with checked arguments.
 
-Enters: a `Compiled` program and its native module. Leaves: `State` and one `NativeEntry` for each entry
-point. Always holds: C is only entered with arrays of the exact dtype and shape, contiguous, and with an
-arena of its own; what is wrong with an argument is said before the call.
+Enters: a `Compiled` program and its native module. Leaves: `State` and one `NativeEntry` for each
+entry point. Always holds: C is only entered with arrays of the exact dtype and shape, contiguous,
+and with an arena of its own; what is wrong with an argument is said before the call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def aligned_bytes(count: int) -> Array:
 
 
 class State(Mapping[str, Array]):
-    """The memory of a program's struct, as NumPy views by name; assign with `state[name][...] = v`."""
+    """The memory of a program's struct, as NumPy views by name; assign with `[...] =`."""
 
     def __init__(self, members: Sequence[Member], names: Sequence[str]) -> None:
         self.memory = aligned_bytes(state_bytes(members))
@@ -94,7 +94,7 @@ class NativeEntry:
         self.types = [ffi.typeof(f"{c_type(a)}[]") for a in entry.args]
 
     def checked(self, position: int, value: Any) -> Any:
-        """An argument as the C wants it; raises `ShapeError`, `DTypeError`, or copies if it must."""
+        """An argument as the C wants it, copied if it must be; `ShapeError` or `DTypeError`."""
         a = self.entry.args[position]
         if not a.shape and not isinstance(value, np.ndarray):
             return scalar(a, value)
@@ -146,8 +146,8 @@ class NativeEntry:
     def fast(self, defaults: Mapping[str, float]) -> Callable[..., list[Any]]:
         """`call` with the usual case, right arrays all along, compiled to a few tests.
 
-        The checks are written out once for this entry point's arguments (and compiled by `exec`), since
-        a loop over them would take longer than many a small step.
+        The checks are written out once for this entry point's arguments (and compiled by `exec`),
+        since a loop over them would take longer than many a small step.
         """
         return compile_call(self, defaults)
 
@@ -195,7 +195,7 @@ def compile_call(native: NativeEntry, defaults: Mapping[str, float]) -> Callable
         lines += [f"    if {failed}:", f"        diagnose(result, [{everything}])"]
     first = ["result"] if e.returns_value else []
     lines.append(f"    return [{', '.join(first + results)}]")
-    exec("\n".join(lines), scope)  # noqa: S102
+    exec("\n".join(lines), scope)
     return scope["call"]  # type: ignore[no-any-return]
 
 

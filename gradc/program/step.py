@@ -1,7 +1,8 @@
 """Training steps: loss, gradients and update as one compiled call.
 
-Enters: a loss, a model, an optimizer and the specs of a batch. Leaves: a `TrainStep`. Always holds: a step is
-an ordinary program with the state {params, opt, step, seed}; nothing here is special to the compiler.
+Enters: a loss, a model, an optimizer and the specs of a batch. Leaves: a `TrainStep`. Always holds:
+a step is an ordinary program with the state {params, opt, step, seed}; nothing here is special to
+the compiler.
 """
 
 from __future__ import annotations
@@ -96,7 +97,10 @@ class Recipe:
             raise fail(TraceError, "GC508", "the model has no floating-point parameters to train")
         opt = optimizer.init({p: params[p] for p in self.trained})
         self.state = {
-            "params": params, "opt": opt, "step": np.zeros((), np.uint64), "seed": np.zeros((), np.uint64),
+            "params": params,
+            "opt": opt,
+            "step": np.zeros((), np.uint64),
+            "seed": np.zeros((), np.uint64),
         }  # fmt: skip
 
     def rebuild(self, params: Mapping[str, Any]) -> Any:
@@ -277,8 +281,8 @@ class TrainStep:
     ) -> Any:
         """Run a step for each row of `order` (K, batch) of sample indices, in one C call.
 
-        `data` holds one array for each argument of the loss, with equal numbers of rows. Returns the K
-        losses as an array; with `metrics=True` also {name: array of K}.
+        `data` holds one array for each argument of the loss, with equal numbers of rows. Returns
+        the K losses as an array; with `metrics=True` also {name: array of K}.
         """
         lr = self.lr if lr is None else self._rate(lr)
         outputs = run_many(self._core.entry("step"), self._core.module, self.batch, data, order, lr)
@@ -321,7 +325,9 @@ class TrainStep:
         return {name: np.array(view, order="C") for name, view in self.state.items()}
 
     def load_state_dict(self, tensors: Mapping[str, Any]) -> None:
-        """Replace the whole state; raises `CheckpointError` and changes nothing if anything is amiss."""
+        """Replace the whole state; raises `CheckpointError` and changes nothing if anything is
+        amiss.
+        """
         arrays = {name: np.asarray(value) for name, value in tensors.items()}
         for name in (*self.state, *arrays):
             if name not in arrays:
@@ -406,7 +412,8 @@ class TrainStep:
         plan = self.plan
         return (
             f"gradc.TrainStep {self.name}({specs}): {scalars:,} parameters\n"
-            f"  {len(plan.order)} kernels, arena {plan.arena_bytes:,} B, state {plan.state_bytes:,} B"
+            f"  {len(plan.order)} kernels, arena {plan.arena_bytes:,} B,"
+            f" state {plan.state_bytes:,} B"
         )
 
 
@@ -425,10 +432,11 @@ def train_step(
 ) -> TrainStep:
     """Compile `loss(model, *batch)` with its gradients and the optimizer's update into one step.
 
-    `loss` returns a scalar, or (scalar, {name: metric}). `model` is a module or any nesting of arrays, whose
-    values are the initial parameters. `specs` describe a batch. `predict(model, x, ...)` becomes
-    `step.predict`. A numeric `optimizer.lr` is the default of an argument of the step, a callable one is
-    traced in. Options as in `compile`. Raises `TraceError` for a parameter that no gradient reaches.
+    `loss` returns a scalar, or (scalar, {name: metric}). `model` is a module or any nesting of
+    arrays, whose values are the initial parameters. `specs` describe a batch. `predict(model, x,
+    ...)` becomes `step.predict`. A numeric `optimizer.lr` is the default of an argument of the
+    step, a callable one is traced in. Options as in `compile`. Raises `TraceError` for a parameter
+    that no gradient reaches.
     """
     options = Options(identifier(name), target, compiler, tuple(cflags), cache_dir)
     recipe = Recipe(loss, model, optimizer, tuple(spec_of(s) for s in specs), predict)

@@ -152,12 +152,12 @@ class ArrayMethods:
         return result
 
     @property
-    def T(self) -> Value:  # noqa: N802
+    def T(self) -> Value:
         """All axes reversed."""
         return self.transpose()
 
     @property
-    def mT(self) -> Value:  # noqa: N802
+    def mT(self) -> Value:
         """The last two axes exchanged."""
         if self.ndim < 2:
             raise error(ShapeError, "GC124", f"`mT` needs at least two axes, got {self.spec!r}")
