@@ -14,7 +14,7 @@ import numpy as np
 
 from ..dtypes import DType, c_name, short
 from ..lower.bind import Call, Place
-from ..lower.kernels import RESERVED
+from ..lower.reserved import RESERVED
 from ..lower.pointwise import Names, identifier
 from .entry import Argument, Check, Declarations, Entry, aligned
 from .state import Member

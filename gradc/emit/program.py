@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..dtypes import c_name, short
-from ..lower.kernels import RESERVED
+from ..lower.reserved import RESERVED
 from ..lower.nest import Kernel
 from ..lower.pointwise import Names
 from .calls import CallPrinter

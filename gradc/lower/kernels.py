@@ -13,17 +13,9 @@ from .contraction import Contraction
 from .naming import KernelNames
 from .nest import Kernel, Param
 from .pointwise import Elements, Names
+from .reserved import RESERVED
 from .rows import RowNest
 from .target import Target
-
-RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if"
-    " inline int long register restrict return short signed sizeof static struct switch typedef union"
-    " unsigned void volatile while bool true false class new delete this template typename operator"
-    " namespace public private protected virtual try catch throw using and or not xor NULL NAN"
-    " INFINITY acc tile a b v k r c memcpy memset state arena main errno y0 y1 j0 j1 jn yn gamma"
-    " exp log sqrt sin cos tan tanh pow fabs floor ceil round trunc rint erf fmod fmax fmin".split()
-)
 
 
 def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) -> Kernel:
