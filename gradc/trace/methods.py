@@ -152,12 +152,12 @@ class ArrayMethods:
         return result
 
     @property
-    def T(self) -> Value:
+    def T(self) -> Value:  # noqa: N802
         """All axes reversed."""
         return self.transpose()
 
     @property
-    def mT(self) -> Value:
+    def mT(self) -> Value:  # noqa: N802
         """The last two axes exchanged."""
         if self.ndim < 2:
             raise error(ShapeError, "GC124", f"`mT` needs at least two axes, got {self.spec!r}")
