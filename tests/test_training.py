@@ -174,8 +174,12 @@ def test_a_label_out_of_range_is_an_error_wherever_it_stands() -> None:
             with pytest.raises(DataError, match=str(label)) as caught:
                 gd.Trainer(step).fit((x, wrong), shuffle=False, progress=False)
             assert caught.value.__notes__[0].startswith("in epoch 1, after ")
-            with pytest.raises(DataError, match=str(label)):
+            with pytest.raises(DataError, match=str(label)) as caught:
                 gd.Trainer(step).evaluate((x, wrong))
+            start = row - row % BATCH
+            assert caught.value.__notes__ == [
+                f"in batch {row // BATCH}, which begins at row {start}"
+            ]
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step() -> None:

@@ -56,7 +56,7 @@ def report(
 ) -> None:
     """What came of it, and where it is."""
     seconds = sum(history["seconds"])
-    rows = {"training time": f"{duration(seconds)}, {len(history)} epochs"}
+    rows = {"training time": f"{duration(seconds)}, {plural(len(history), 'epoch')}"}
     last = history.records[-1] if history.records else {}
     measured = {k: v for k, v in last.items() if k not in ("epoch", "seconds") and k[:4] != "val_"}
     for kind, record in (("training", measured), ("test", tested or {})):
@@ -67,6 +67,10 @@ def report(
     text = "\n".join(f"{label:<{width}}  {value}" for label, value in rows.items())
     data = {"epochs": len(history), "seconds": seconds, "training": last, "test": tested}
     console.data(text, {**data, "files": files})
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def percent(value: float) -> str:

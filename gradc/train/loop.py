@@ -121,7 +121,9 @@ class Loop:
             try:
                 values = piece.run(self.settings.lr)
             except GradcError as error:
-                error.add_note(f"in epoch {run.epoch}, after {self.position.batch} batches")
+                where = f"in epoch {run.epoch}, after {self.position.batch} batches"
+                which = f"; the batch was {piece.rows_of(0)}" if piece.batches == 1 else ""
+                error.add_note(where + which)
                 raise
             elapsed = time.perf_counter() - start
             self._after(piece, values)

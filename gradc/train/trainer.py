@@ -16,7 +16,14 @@ import numpy as np
 
 from .. import tree
 from ..dtypes import Spec
-from ..errors import ArgumentError, CheckpointError, DataError, fail, user_errors
+from ..errors import (
+    ArgumentError,
+    CheckpointError,
+    DataError,
+    GradcError,
+    fail,
+    user_errors,
+)
 from . import checkpoint as checkpoints
 from .checkpoint import PathLike
 from .data import Batches, Columns, Step, as_array, equal_rows, read, values_of
@@ -261,9 +268,15 @@ def _about(source: Columns | Batches, settings: Settings) -> dict[str, Any]:
 
 def _evaluate(source: Columns | Batches) -> Record:
     pieces = []
-    for step, part in source.slices():
+    first = 0
+    for i, (step, part) in enumerate(source.slices()):
         rows = len(part[0]) if source.step.batch is not None else 1
-        pieces.append((rows, values_of(step.evaluate(*part))))
+        try:
+            pieces.append((rows, values_of(step.evaluate(*part))))
+        except GradcError as error:
+            error.add_note(f"in batch {i}, which begins at row {first}")
+            raise
+        first += rows
     if not pieces:
         raise fail(DataError, "GC619", "the iterable gave no batch to evaluate")
     return weighted_means(pieces)
