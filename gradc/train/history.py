@@ -75,6 +75,7 @@ class History:
             if f"val_{name}" in self.names:
                 axes.plot(self["epoch"], self[f"val_{name}"], marker=".", label="validation")
             axes.set(title=name, xlabel="epoch", ylabel=name)
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.legend()
         figure.savefig(os.fspath(path))
 
