@@ -14,8 +14,8 @@ import numpy as np
 
 from ..dtypes import DType, c_name, short
 from ..lower.bind import Call, Place
-from ..lower.reserved import RESERVED
 from ..lower.pointwise import Names, identifier
+from ..lower.reserved import RESERVED
 from .entry import Argument, Check, Declarations, Entry, aligned
 from .state import Member
 from .writer import Writer

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..dtypes import c_name, short
-from ..lower.reserved import RESERVED
 from ..lower.nest import Kernel
 from ..lower.pointwise import Names
+from ..lower.reserved import RESERVED
 from .calls import CallPrinter
 from .entry import Declarations, Entry, aligned
 from .header import Layout, cdef_text, header_text

@@ -1,7 +1,7 @@
 """Words that a name in the generated C must not be.
 
-Enters: the op table. Leaves: `RESERVED`. Always holds: a name outside of it is neither a keyword of C
-or C++, nor a type, macro or function that the generated text or the headers it includes rely on.
+Enters: the op table. Leaves: `RESERVED`. Always holds: a name outside of it is neither a keyword of
+C or C++, nor a type, macro or function that the generated text or the headers it includes rely on.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from .. import functions  # noqa: F401  (gives traced values the functions of Nu
 from ..dtypes import Spec
 from ..emit.example import example_main
 from ..graph import Graph
-from ..lower.reserved import RESERVED
 from ..lower.pointwise import Names, identifier
+from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS
 from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
