@@ -36,11 +36,10 @@ def loss(model, x, y):
 
 def step(seed=0):
     """The training step: forward pass, backward pass and update as one C function."""
-    optimizer = optim.SGD(lr=0.2, momentum=0.9, weight_decay=5e-4)
     return gd.train_step(
         loss,
         MLP(seed=seed),
-        optimizer,
+        optim.SGD(lr=0.2, momentum=0.9),
         gd.f32[64, 784],
         gd.i32[64],
         predict=MLP.__call__,
