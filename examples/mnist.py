@@ -48,14 +48,17 @@ def step(seed=0):
 
 
 def data():
-    """(images, labels) to train on and (images, labels) to test on; pixels from 0 to 1."""
+    """(images, labels) to train on and (images, labels) to test on.
+
+    Pixels have mean 0 and standard deviation 1 over MNIST's training images (0.1307 and 0.3081).
+    """
     digits = np.load(DIGITS)
-    x = digits["x"].astype(np.float32) / 255
+    x = (digits["x"].astype(np.float32) / 255 - 0.1307) / 0.3081
     y = digits["y"].astype(np.int32)
     return (x[:4000], y[:4000]), (x[4000:], y[4000:])
 
 
-fit = {"epochs": 40}
+fit = {"epochs": 30}
 
 if __name__ == "__main__":
     train, test = data()
