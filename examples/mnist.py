@@ -39,7 +39,7 @@ def step(seed=0):
     return gd.train_step(
         loss,
         MLP(seed=seed),
-        optim.SGD(lr=0.2, momentum=0.9),
+        optim.SGD(lr=0.05, momentum=0.9, weight_decay=1e-3),
         gd.f32[64, 784],
         gd.i32[64],
         predict=MLP.__call__,
