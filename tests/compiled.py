@@ -42,6 +42,6 @@ def compile_graphs(
 
 def call(core: Core, entry: str, arrays: Sequence[Array]) -> list[Array]:
     """The outputs of one entry point, each an array of its graph's dtype."""
-    outputs = core.entry(entry).call([np.ascontiguousarray(a) for a in arrays])
+    outputs = core.entry(entry).call([np.array(a, order="C") for a in arrays])
     graph = core.graph(entry)
     return [np.asarray(y, graph[o].dtype) for y, o in zip(outputs, graph.outputs, strict=True)]

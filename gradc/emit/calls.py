@@ -47,6 +47,8 @@ class CallPrinter:
         with w.block(""):
             for c in e.checks:
                 self._check(w, e, c)
+            for name in self._unused(e):
+                w.line(f"(void){name};")
             names = self._pointers(w, e)
             if e.returns_value:
                 w.line(f"{c_name(e.outputs[0].dtype)} {e.outputs[0].identifier};")
@@ -74,6 +76,18 @@ class CallPrinter:
             return
         with w.loop("k", a.size), w.block(f"if ({' || '.join(tests)})"):
             w.line(f"return {result};")
+
+    def _unused(self, e: Entry) -> list[str]:
+        """The parameters that nothing reads or writes, of which a compiler would warn."""
+        used = {place for call in e.plan.calls for place in call.places}
+        state = any(place.kind == "state" for place in used)
+        checked = {e.args[c.position] for c in e.checks}
+        args = [
+            a for a in e.args if a not in checked and Place("argument", a.identifier) not in used
+        ]
+        outputs = [a for a in e.pointers if Place("output", a.identifier) not in used]
+        unused = [a.identifier for a in (*args, *outputs)]
+        return unused if state or not e.has_state else ["state", *unused]
 
     def _pointers(self, w: Writer, e: Entry) -> dict[str, str]:
         """The table of the arena: a pointer for each buffer the calls use."""

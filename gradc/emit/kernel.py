@@ -168,7 +168,9 @@ class KernelPrinter:
         if t.lanes > 1:
             self.needs.vectors.add((t.dtype, t.lanes))
         across = "" if t.vectors == 1 else f"[{t.vectors}]"
-        w.line(f"{vector} acc[{t.rows}]{across} = {{0}};", t.nodes)
+        braces = 1 + (t.vectors > 1) + (t.lanes > 1)  # C++ wants them all
+        zeros = "{" * braces + "0" + "}" * braces
+        w.line(f"{vector} acc[{t.rows}]{across} = {zeros};", t.nodes)
         self._depth(t, 0, vector)
         sums = "acc" if t.lanes == 1 else self._spill(t)
         with w.loop(t.row.name, t.rows):

@@ -1,8 +1,8 @@
 """Make explicit every value that must be stored although nothing is computed for it.
 
 Enters: a graph. Leaves: a graph with an `identity` node wherever a movement, an input or a constant
-has to exist in memory on its own. Always holds: afterwards every output is a computed node of its
-own, and every operand of a contraction is an affine view of a stored buffer.
+has to exist in memory on its own. Always holds: afterwards every output that has elements is a
+computed node of its own, and every operand of a contraction is an affine view of a stored buffer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def materialise(graph: Graph) -> Graph:
     outputs: list[int] = []
     for out in graph.outputs:
         node, new = graph[out], rewriter.ids[out]
-        if node.kind in (Kind.MOVEMENT, Kind.SOURCE) or new in outputs:
+        if node.size and (node.kind in (Kind.MOVEMENT, Kind.SOURCE) or new in outputs):
             rewriter.current = node
             new = rewriter.add("identity", (new,), name=node.name, unique=True)
         outputs.append(new)

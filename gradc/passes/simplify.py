@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Node
-from ..ops.table import OPS, Kind
+from ..ops.table import OPS, Kind, infer
 from .rewrite import Rewriter
 
 Attrs = Mapping[str, Any]
@@ -47,6 +47,8 @@ class Simplifier(Rewriter):
 
     def make(self, op: str, args: Args, attrs: Attrs, name: str | None = None) -> int:
         """Add a node, or what the first rule that matches makes of it."""
+        if any(self.node(a).size == 0 for a in args) or 0 in attrs.get("shape", ()):
+            return self._without_elements(op, args, attrs)
         folded = self._fold(op, args, attrs)
         if folded is not None:
             return folded
@@ -65,6 +67,24 @@ class Simplifier(Rewriter):
         if node.kind is Kind.SOURCE:
             return self.copy(node, args)
         return self.make(node.op, args, node.attrs, node.name)
+
+    def _without_elements(self, op: str, args: Args, attrs: Attrs) -> int:
+        """What has no elements is a constant, and what is made of such holds only start values.
+
+        So no later stage meets an array without elements, but as an input or an output.
+        """
+        nodes = [self.node(a) for a in args]
+        spec = infer(op, [n.spec for n in nodes], attrs)
+        if spec.size == 0:
+            return self.add("const", (), {"value": np.zeros(spec.shape, spec.dtype)})
+        if op == "concat":
+            return self.make(op, tuple(n.id for n in nodes if n.size), attrs)
+        row = OPS[op]
+        value = attrs.get("value", 0)  # of a pad; a sum of no products is 0
+        if row.kind is Kind.REDUCTION:
+            value = row.reference(np.zeros(0, nodes[0].dtype), axes=(0,))
+        start = self.add("const", (), {"value": np.array(value, spec.dtype)})
+        return self.make("broadcast", (start,), {"shape": spec.shape, "axes": ()})
 
     def _fold(self, op: str, args: Args, attrs: Attrs) -> int | None:
         """An operation on small constants is a constant."""
@@ -280,8 +300,6 @@ def product_of_vectors(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int 
     free_b = [k for k in range(len(b.shape)) if k not in (*cb, *bb)]
     extents = (prod(a.shape[k] for k in free_a), prod(b.shape[k] for k in free_b))
     if depth != 1 and extents != (1, 1):
-        return None
-    if 0 in (depth, *extents):
         return None
     batch = tuple(a.shape[k] for k in ba)
     left, right = tuple(a.shape[k] for k in free_a), tuple(b.shape[k] for k in free_b)
