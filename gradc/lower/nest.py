@@ -321,3 +321,8 @@ class Kernel:
     scratch: tuple[Param, ...] = ()
     title: str = ""
     notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        from .listing import listing
+
+        return listing(self)

@@ -1,0 +1,206 @@
+"""The meaning of a kernel, in Python: runs the loop-nest IR one statement after the other.
+
+Enters: a kernel and a flat array for each of its parameters. Leaves: the written arrays, changed
+in place. Always holds: every value is a NumPy scalar of its dtype; an index outside its array, a
+write to what the kernel may only read, and a name that is not in scope raise; what is not yet
+written is NaN or the least integer.
+
+It is slow and meant to be: the tests compare lowering with `interpret` through it, without a C
+compiler in between.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType
+from ..ops.table import OPS
+from .nest import (
+    Accumulate,
+    Apply,
+    Array,
+    Assign,
+    Declare,
+    Expr,
+    For,
+    FromIndex,
+    If,
+    Index,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Param,
+    Quot,
+    Ref,
+    Select,
+    Stmt,
+    Store,
+    Tile,
+    Var,
+)
+
+Buffer = np.ndarray[Any, Any]
+FOLDS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "all": np.logical_and,
+    "any": np.logical_or,
+}
+
+
+def execute(kernel: Kernel, buffers: Mapping[str, Buffer]) -> None:
+    """Run `kernel` on `buffers`, named after its parameters; missing scratch is allocated."""
+    frame = dict(buffers)
+    for p in kernel.scratch:
+        frame.setdefault(p.name, unwritten(p.size, p.dtype))
+    for p in (*kernel.params, *kernel.scratch):
+        _check(p, frame[p.name])
+    writable = frozenset(p.name for p in (*kernel.params, *kernel.scratch) if p.written)
+    read_only = frozenset(p.name for p in kernel.params) - writable
+    scalars = {p.name: frame.pop(p.name)[0] for p in kernel.params if p.scalar}
+    with np.errstate(all="ignore"):
+        _Scope(ChainMap({**frame, **scalars}), read_only).run(kernel.body)
+
+
+def unwritten(size: int, dtype: DType) -> Buffer:
+    """An array of values that show up if anything reads them."""
+    if dtype.kind == "f":
+        return np.full(size, np.nan, dtype)
+    return np.full(size, dtype.kind == "b" or np.iinfo(dtype).min, dtype)
+
+
+def _check(p: Param, array: Buffer) -> None:
+    if array.shape != (p.size,) or array.dtype != p.dtype:
+        raise ValueError(f"`{p.name}` is {p.dtype}[{p.size}], got {array.dtype}{list(array.shape)}")
+
+
+class _Scope:
+    """One block of a running kernel: what its names stand for (as in C, each once a block)."""
+
+    def __init__(self, names: ChainMap[str, Any], read_only: frozenset[str]) -> None:
+        self.names = names
+        self.read_only = read_only
+
+    def inner(self, **names: Any) -> _Scope:
+        return _Scope(self.names.new_child(names), self.read_only)
+
+    def run(self, body: Sequence[Stmt]) -> None:
+        for s in body:
+            self.statement(s)
+
+    def statement(self, s: Stmt) -> None:
+        match s:
+            case Let():
+                self._declare(s.name, self._value(s.expr))
+            case Declare():
+                self._declare(s.name, self._value(s.start))
+            case Array():
+                array = unwritten(s.size, s.dtype)
+                if s.start is not None:
+                    array[:] = self._value(s.start)
+                self._declare(s.name, array)
+            case Assign():
+                self._assign(s.name, self._value(s.expr))
+            case Store():
+                self._store(s.buffer, s.index, self._value(s.expr))
+            case Accumulate():
+                self._accumulate(s)
+            case Select():
+                value, best = self._value(s.expr), self.names[s.value]
+                better = value > best if s.op == "argmax" else value < best
+                if better or (np.isnan(value) and not np.isnan(best)):
+                    self._assign(s.value, value)
+                    self._assign(s.position, np.int32(self._index(s.index)))
+            case If():
+                if all(low <= self._index(i) < high for i, low, high in s.tests):
+                    self.inner().run(s.body)
+            case For():
+                for k in range(0, s.var.extent, s.var.step):
+                    self.inner(**{s.var.name: k}).run(s.body)
+            case Tile():
+                self._tile(s)
+
+    def _tile(self, t: Tile) -> None:
+        """The sums, all columns of the register tile included, then the epilogue."""
+        width = t.vectors * t.lanes
+        sums = np.zeros((t.rows, width), t.dtype)
+        for depth in product(*(range(0, v.extent, v.step) for v in t.depth)):
+            counters = dict(zip((v.name for v in t.depth), depth, strict=True))
+            for r, c in product(range(t.rows), range(width)):
+                at = self.inner(**counters, **{t.row.name: r, t.column.name: c})
+                sums[r, c] += at._value(t.a) * at._value(t.b)
+        for r in range(t.rows):
+            row = self.inner(**{t.row.name: r})
+            for s in t.epilogue:
+                if not (isinstance(s, For) and s.var == t.column):
+                    row.statement(s)
+                    continue
+                for c in range(s.var.extent):
+                    row.inner(**{t.column.name: c, t.accumulator: sums[r, c]}).run(s.body)
+
+    # Names and memory
+
+    def _declare(self, name: str, value: Any) -> None:
+        if name in self.names.maps[0]:
+            raise NameError(f"`{name}` is declared twice in one block")
+        self.names[name] = value
+
+    def _assign(self, name: str, value: Any) -> None:
+        home = next(m for m in self.names.maps if name in m)
+        home[name] = home[name].dtype.type(value)
+
+    def _accumulate(self, s: Accumulate) -> None:
+        old = self.names[s.target]
+        value = self._value(s.expr)
+        if s.index is None:
+            self._assign(s.target, FOLDS[s.op](old, value))
+        else:
+            position = self._position(s.target, s.index)
+            old[position] = FOLDS[s.op](old[position], value)
+
+    def _store(self, buffer: str, index: Index, value: Any) -> None:
+        if buffer in self.read_only:
+            raise ValueError(f"the kernel writes `{buffer}`, which it may only read")
+        self.names[buffer][self._position(buffer, index)] = value
+
+    def _position(self, buffer: str, index: Index) -> int:
+        position, size = self._index(index), len(self.names[buffer])
+        if not 0 <= position < size:
+            raise IndexError(f"`{buffer}` has {size} elements, the index is {position}")
+        return position
+
+    # Values
+
+    def _index(self, index: Index) -> int:
+        total = index.const
+        for atom, k in index.terms:
+            if isinstance(atom, Var):
+                total += k * int(self.names[atom.name])
+            elif isinstance(atom, Quot):
+                total += k * (self._index(atom.index) // atom.by)
+            else:
+                total += k * (self._index(atom.index) % atom.by)
+        return total
+
+    def _value(self, e: Expr) -> Any:
+        match e:
+            case Load():
+                return self.names[e.buffer][self._position(e.buffer, e.index)]
+            case Literal():
+                return e.dtype.type(e.value)
+            case Ref():
+                return self.names[e.name]
+            case FromIndex():
+                return e.dtype.type(self._index(e.index))
+            case Apply():
+                attrs = {"dtype": e.dtype} if e.op == "cast" else {}
+                args = (self._value(a) for a in e.args)
+                return e.dtype.type(OPS[e.op].reference(*args, **attrs))

@@ -1,0 +1,148 @@
+"""The loop-nest IR as text, to be read by people and compared by tests.
+
+Enters: a kernel. Leaves: its listing, one statement a line. Always holds: names, types and indices
+are those of the IR, nothing is left out; loops are written `for i < 64 step 8`, and the ids of the
+graph nodes that a statement computes stand at its end (`#12`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..dtypes import SHORT, DType, short
+from .nest import (
+    Accumulate,
+    Apply,
+    Array,
+    Assign,
+    Declare,
+    Expr,
+    For,
+    FromIndex,
+    If,
+    Index,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Nodes,
+    Param,
+    Quot,
+    Rem,
+    Select,
+    Stmt,
+    Store,
+    Tile,
+    Var,
+)
+
+INDENT = "    "
+
+
+def listing(kernel: Kernel) -> str:
+    """The text of a kernel."""
+    lines = [f"kernel {kernel.name}"]
+    for role, params in (
+        ("reads", [p for p in kernel.params if not p.written]),
+        ("writes", [p for p in kernel.params if p.written]),
+        ("scratch", kernel.scratch),
+    ):
+        if params:
+            lines.append(f"{INDENT}{role} {', '.join(_param(p) for p in params)}")
+    return "\n".join([*lines, *_block(kernel.body, "")])
+
+
+def index_listing(index: Index) -> str:
+    """An index as a sum: `128*i + p - 3`."""
+    text = ""
+    for atom, k in index.terms:
+        term = _atom(atom) if abs(k) == 1 else f"{abs(k)}*{_atom(atom)}"
+        text += (" - " if k < 0 else " + ") + term
+    if index.const or not text:
+        text += f"{' - ' if index.const < 0 else ' + '}{abs(index.const)}"
+    return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
+
+
+def _atom(atom: Var | Quot | Rem) -> str:
+    if isinstance(atom, Var):
+        return atom.name
+    return f"(({index_listing(atom.index)}) {'//' if isinstance(atom, Quot) else '%'} {atom.by})"
+
+
+def _param(p: Param) -> str:
+    return f"{p.name} {short(p.dtype, p.shape)}{' by value' if p.scalar else ''}"
+
+
+def _expr(e: Expr) -> str:
+    match e:
+        case Load():
+            return f"{e.buffer}[{index_listing(e.index)}]"
+        case FromIndex():
+            return f"{SHORT[e.dtype]}({index_listing(e.index)})"
+        case Apply():
+            return f"{e.op}({', '.join(_expr(a) for a in e.args)})"
+        case Literal():
+            return str(e.dtype.type(e.value))
+    return e.name
+
+
+def _block(body: tuple[Stmt, ...], indent: str) -> Iterator[str]:
+    for s in body:
+        yield from _statement(s, indent)
+
+
+def _statement(s: Stmt, indent: str) -> Iterator[str]:
+    match s:
+        case For():
+            yield f"{indent}{_loop(s.var)}"
+            yield from _block(s.body, indent + INDENT)
+        case If():
+            tests = (f"{low} <= {index_listing(i)} < {high}" for i, low, high in s.tests)
+            yield f"{indent}if {' and '.join(tests)}"
+            yield from _block(s.body, indent + INDENT)
+        case Tile():
+            yield from _tile(s, indent)
+        case Array():
+            start = "" if s.start is None else f" = {_expr(s.start)}"
+            yield f"{indent}array {s.name} {short(s.dtype, (s.size,))}{start}"
+        case _:
+            yield f"{indent}{_simple(s)}{_ids(s.nodes)}"
+
+
+def _simple(s: Let | Declare | Assign | Store | Accumulate | Select) -> str:
+    match s:
+        case Let():
+            return f"let {_typed(s.name, s.expr.dtype)} = {_expr(s.expr)}"
+        case Declare():
+            return f"var {_typed(s.name, s.dtype)} = {_expr(s.start)}"
+        case Assign():
+            return f"{s.name} = {_expr(s.expr)}"
+        case Store():
+            return f"{s.buffer}[{index_listing(s.index)}] = {_expr(s.expr)}"
+        case Accumulate():
+            target = s.target if s.index is None else f"{s.target}[{index_listing(s.index)}]"
+            return f"{target} = {s.op}({target}, {_expr(s.expr)})"
+        case Select():
+            return f"{s.value}, {s.position} = {s.op}({_expr(s.expr)} at {index_listing(s.index)})"
+
+
+def _tile(t: Tile, indent: str) -> Iterator[str]:
+    vector = f"{SHORT[t.dtype]}x{t.lanes}"
+    over = ", ".join(f"{v.name} < {v.extent}" for v in t.depth)
+    rows, columns = f"{t.row.name} < {t.rows}", f"{t.column.name} < {t.columns}"
+    yield f"{indent}tile {rows}, {columns} in {t.rows} x {t.vectors} {vector}{_ids(t.nodes)}"
+    product = f"{_expr(t.a)} * {_expr(t.b)}"
+    yield f"{indent}{INDENT}{t.accumulator} = sum({product} for {over or '1 product'})"
+    yield from _block(t.epilogue, indent + INDENT)
+
+
+def _loop(v: Var) -> str:
+    return f"for {v.name} < {v.extent}{f' step {v.step}' if v.step > 1 else ''}"
+
+
+def _typed(name: str, dtype: DType) -> str:
+    return f"{name} {SHORT[dtype]}"
+
+
+def _ids(nodes: Nodes) -> str:
+    return "".join(f"  #{i}" for i in nodes)
