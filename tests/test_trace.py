@@ -385,6 +385,8 @@ UNTRACEABLE = [
     (UnsupportedError, lambda x: np.nanmax(x), "nearest name is `numpy."),
     (UnsupportedError, lambda x: np.spacing(x), "cannot be traced"),
     (UnsupportedError, lambda x: np.add(x, x, where=[True]), "with `where`"),
+    (UnsupportedError, lambda x: np.sum(x, where=[True]), "unexpected keyword argument 'where'"),
+    (UnsupportedError, lambda x: np.where(x > 0), "these arguments: missing a required"),
     (UnsupportedError, lambda x: x[[0, 1]], "an index of type `list`"),
     (UnsupportedError, lambda x: x[x > 0], "gd.where"),
     (UnsupportedError, lambda x: x[: x.sum().astype(int)], "bounds of a slice"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .creation import (
     arange,
+    asarray,
     eye,
     full,
     full_like,
@@ -80,6 +81,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "asarray",
     "astype",
     "broadcast_arrays",
     "broadcast_to",

@@ -41,6 +41,13 @@ def full(shape: Shape, fill_value: Any, *, dtype: object = None) -> Array:
     )
 
 
+def asarray(x: Any, *, dtype: object = None) -> Array:
+    """`x` as an array: a traced value is one already."""
+    if isinstance(x, Value):
+        return x if dtype is None else x.astype(dtype)
+    return np.asarray(x, None if dtype is None else as_dtype(dtype))
+
+
 def zeros(shape: Shape, *, dtype: object = F32) -> Array:
     """An array of `shape`, all 0."""
     return full(shape, 0, dtype=dtype or F32)

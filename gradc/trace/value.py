@@ -8,6 +8,7 @@ or false, be a number, be written into) raises at the user's line and says what 
 from __future__ import annotations
 
 import difflib
+import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -207,8 +208,17 @@ class Value(ArrayMethods):
         raise _unsupported(spelling, [f.__name__ for f in NUMPY_UFUNCS], unused)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if function in NUMPY_FUNCTIONS:
-            return NUMPY_FUNCTIONS[function](*args, **kwargs)
+        traced = NUMPY_FUNCTIONS.get(function)
+        if traced is not None:
+            try:
+                inspect.signature(traced).bind(*args, **kwargs)
+            except TypeError as why:
+                raise error(
+                    UnsupportedError,
+                    "GC215",
+                    f"`numpy.{function.__name__}` cannot be traced with these arguments: {why}",
+                ) from None
+            return traced(*args, **kwargs)
         names = [f.__name__ for f in (*NUMPY_FUNCTIONS, *NUMPY_UFUNCS)]
         raise _unsupported(function.__name__, names, {})
 
