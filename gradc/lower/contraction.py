@@ -259,7 +259,8 @@ class Contraction:
         column_index = tile.start + at(c)
         b_offset = b.offset + at(c) if tile.packed else substitute(b.offset, column, column_index)
         across = Body(body, r, names=self.names)
-        along = Body(across, c, names=self.names)
+        # The sum exists in the loop over the columns only, even where that has one iteration.
+        along = Body(across, c, guard=not c.last, names=self.names)
         by_var = {column: column_index}
         if row is not None:
             by_var[row] = row_index
