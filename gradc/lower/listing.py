@@ -66,7 +66,9 @@ def index_listing(index: Index) -> str:
 def _atom(atom: Var | Quot | Rem) -> str:
     if isinstance(atom, Var):
         return atom.name
-    return f"(({index_listing(atom.index)}) {'//' if isinstance(atom, Quot) else '%'} {atom.by})"
+    inner = index_listing(atom.index)
+    inner = inner if inner.isidentifier() else f"({inner})"
+    return f"({inner} {'//' if isinstance(atom, Quot) else '%'} {atom.by})"
 
 
 def _param(p: Param) -> str:

@@ -62,7 +62,7 @@ class Index:
         for atom, k in other.terms:
             merged[atom] = merged.get(atom, 0) + k
         terms = tuple((a, k) for a, k in merged.items() if k)
-        return Index(terms, self.const + other.const)
+        return _rejoined(Index(terms, self.const + other.const))
 
     def __mul__(self, k: int) -> Index:
         if k == 0:
@@ -99,6 +99,16 @@ def _top(atom: Atom) -> int:
     if isinstance(atom, Quot):
         return atom.index.bounds[1] // atom.by
     return min(atom.by - 1, atom.index.bounds[1])
+
+
+def _rejoined(index: Index) -> Index:
+    """The same index with every `(x / n) * n + x % n` written as `x`."""
+    found = dict(index.terms)
+    for atom, k in index.terms:
+        if isinstance(atom, Rem) and found.get(whole := Quot(atom.index, atom.by)) == k * atom.by:
+            rest = tuple((a, c) for a, c in index.terms if a not in (atom, whole))
+            return Index(rest, index.const) + atom.index * k
+    return index
 
 
 def at(var: Var) -> Index:
