@@ -114,7 +114,7 @@ class KernelNames:
         node = self.graph[node_id]
         if not top and node_id not in expand and node.kind is not Kind.MOVEMENT:
             if node.op == "const" and node.size == 1:
-                return f"{float(node.attrs['value']):g}"
+                return f"{float(node.attrs['value'].item()):g}"
             if node.op == "iota":
                 return "position"
             return names.get(node_id, self.bases[node_id])

@@ -154,10 +154,18 @@ def sink_transposes(graph: Graph) -> Graph:
     return simplify(rewriter.run(visit))
 
 
+def _is_matrix_product(graph: Graph, node: Node) -> bool:
+    """Whether one axis of a product's result comes from each operand: then swapping them turns it."""
+    if node.op != "dot" or node.attrs["batch"][0]:
+        return False
+    summed = len(node.attrs["contract"][0])
+    return all(len(a.shape) == summed + 1 for a in graph.args(node))
+
+
 def _only_read_transposed(graph: Graph) -> set[int]:
     turned: set[int] = set()
     for node in reversed(list(graph)):
-        movable = node.kind is Kind.ELEMENTWISE or node.op == "dot"
+        movable = node.kind is Kind.ELEMENTWISE or _is_matrix_product(graph, node)
         if len(node.shape) != 2 or not movable or node.id in graph.outputs:
             continue
         users = [graph[u] for u in graph.users[node.id]]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import BOOL, DType
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind, infer
 from .rewrite import Rewriter
@@ -83,8 +84,7 @@ class Simplifier(Rewriter):
         value = attrs.get("value", 0)  # of a pad; a sum of no products is 0
         if row.kind is Kind.REDUCTION:
             value = row.reference(np.zeros(0, nodes[0].dtype), axes=(0,))
-        start = self.add("const", (), {"value": np.array(value, spec.dtype)})
-        return self.make("broadcast", (start,), {"shape": spec.shape, "axes": ()})
+        return self.filled(value, spec.shape, spec.dtype)
 
     def _fold(self, op: str, args: Args, attrs: Attrs) -> int | None:
         """An operation on small constants is a constant."""
@@ -97,6 +97,11 @@ class Simplifier(Rewriter):
             value = row.reference(*(n.attrs["value"] for n in nodes), **attrs)
         spec = row.shape(op, [n.spec for n in nodes], attrs)
         return self.add("const", (), {"value": np.asarray(value, dtype=spec.dtype)})
+
+    def filled(self, value: Any, shape: tuple[int, ...], dtype: DType) -> int:
+        """An array whose elements are all `value`."""
+        constant = self.add("const", (), {"value": np.array(value, dtype)})
+        return self.make("broadcast", (constant,), {"shape": shape, "axes": ()})
 
     def scalar(self, node_id: int) -> float | None:
         """The value of a constant, or of the constant that is broadcast here."""
@@ -156,6 +161,79 @@ def cast_to_same(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None
 @rule("where")
 def same_branches(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     return args[1] if args[1] == args[2] else None
+
+
+@rule("less", "greater", "less_equal", "greater_equal", "equal", "not_equal", "logical_xor")
+def compared_with_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """Known in advance, but that NaN is not equal to itself."""
+    a, b = (s.node(x) for x in args)
+    if a is not b or (a.dtype.kind == "f" and op not in ("less", "greater")):
+        return None
+    return s.filled(op in ("less_equal", "greater_equal", "equal"), a.shape, BOOL)
+
+
+@rule("maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or")
+def same_operands(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    return args[0] if args[0] == args[1] else None
+
+
+@rule("less", "less_equal", "greater", "greater_equal")
+def compared_with_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """No integer is less than its dtype's least, or greater than its greatest."""
+    a = s.node(args[0])
+    if a.dtype.kind == "f":
+        return None
+    least, greatest = _limits(a.dtype)
+    low, high = (s.scalar(x) for x in args)
+    if op in ("greater", "less_equal"):
+        low, high = high, low  # now asks `low < high`, or whether that is not so
+    if low == greatest or high == least:
+        return s.filled(op in ("greater_equal", "less_equal"), a.shape, BOOL)
+    return None
+
+
+@rule("maximum", "minimum")
+def limited_by_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """The least or greatest value of an integer dtype wins always, or never."""
+    a, b = args
+    if s.node(a).dtype.kind == "f":
+        return None
+    least, greatest = _limits(s.node(a).dtype)
+    winner, loser = (greatest, least) if op == "maximum" else (least, greatest)
+    if s.scalar(a) == winner or s.scalar(b) == loser:
+        return a
+    return b if s.scalar(b) == winner or s.scalar(a) == loser else None
+
+
+def _limits(dtype: DType) -> tuple[int, int]:
+    """The least and the greatest value of an integer dtype, or of bool."""
+    if dtype.kind == "b":
+        return 0, 1
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+@rule("floor_divide", "remainder")
+def by_zero_or_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """An integer divided by 0 is 0, and 0 remains."""
+    a = s.node(args[0])
+    if a.dtype.kind == "f" or not (s.scalar(args[1]) == 0 or args[0] == args[1]):
+        return None
+    zero = s.filled(0, a.shape, a.dtype)
+    if op == "remainder" or args[0] != args[1]:
+        return zero
+    return s.make("cast", (s.make("not_equal", (a.id, zero), {}),), {"dtype": a.dtype})
+
+
+@rule("bitwise_left_shift", "bitwise_right_shift")
+def shifted_out(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """A shift by the width or more leaves 0, or the sign."""
+    a, count = s.node(args[0]), s.scalar(args[1])
+    width = 8 * a.dtype.itemsize
+    if count is None or 0 <= count < width:
+        return None
+    if op == "bitwise_left_shift" or a.dtype.kind == "u":
+        return s.filled(0, a.shape, a.dtype)
+    return s.make(op, (a.id, s.filled(width - 1, a.shape, a.dtype)), attrs)
 
 
 # Movement
@@ -269,7 +347,7 @@ def compute_before_broadcast(s: Simplifier, op: str, args: Args, attrs: Attrs) -
 # Reductions and contractions
 
 
-@rule("sum", "max", "min", "prod")
+@rule("sum", "max", "min", "prod", "all", "any")
 def reduce_nothing(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Folding axes of extent 1 only drops them; folding no axes does nothing."""
     a = s.node(args[0])
