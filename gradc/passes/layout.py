@@ -155,7 +155,7 @@ def sink_transposes(graph: Graph) -> Graph:
 
 
 def _is_matrix_product(graph: Graph, node: Node) -> bool:
-    """Whether one axis of a product's result comes from each operand: then swapping them turns it."""
+    """Whether each operand has one axis of the result: then swapping the operands turns it."""
     if node.op != "dot" or node.attrs["batch"][0]:
         return False
     summed = len(node.attrs["contract"][0])

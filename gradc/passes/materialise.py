@@ -52,7 +52,7 @@ def _is_affine(graph: Graph, node_id: int) -> bool:
         elif node.op not in AFFINE:
             return False
         node = below
-    return not (node.op == "const" and node.size == 1) and node.op != "iota"
+    return _is_buffer(node)
 
 
 def _is_row_major(graph: Graph, node_id: int) -> bool:
@@ -61,7 +61,12 @@ def _is_row_major(graph: Graph, node_id: int) -> bool:
         if node.op != "reshape":
             return False
         node = graph[node.args[0]]
-    return not (node.op == "const" and node.size == 1) and node.op != "iota"
+    return _is_buffer(node)
+
+
+def _is_buffer(node: Node) -> bool:
+    """Whether a node that is no movement is in memory: a single number may be computed where used."""
+    return node.size > 1 and node.op != "iota"
 
 
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:

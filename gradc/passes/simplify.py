@@ -177,6 +177,13 @@ def same_operands(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | Non
     return args[0] if args[0] == args[1] else None
 
 
+@rule("sub", "bitwise_xor")
+def taken_from_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """Nothing is left of an integer; but infinity less infinity is NaN."""
+    a = s.node(args[0])
+    return s.filled(0, a.shape, a.dtype) if args[0] == args[1] and a.dtype.kind != "f" else None
+
+
 @rule("less", "less_equal", "greater", "greater_equal")
 def compared_with_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """No integer is less than its dtype's least, or greater than its greatest."""
