@@ -65,7 +65,7 @@ def _is_row_major(graph: Graph, node_id: int) -> bool:
 
 
 def _is_buffer(node: Node) -> bool:
-    """Whether a node that is no movement is in memory: a single number may be computed where used."""
+    """Whether a node that is no movement is in memory: a single number need not be."""
     return node.size > 1 and node.op != "iota"
 
 
