@@ -93,4 +93,4 @@ def _before(read: Access, write: Access) -> bool:
 def _within_row(index: Index, common: list[Var], step: int) -> bool:
     rest = Index(tuple((a, k) for a, k in index.terms if a not in common), index.const)
     low, high = rest.bounds
-    return 0 <= low and high < step
+    return low >= 0 and high < step

@@ -127,7 +127,7 @@ def divmod_index(index: Index, by: int) -> tuple[Index, Index]:
     whole = Index(tuple((a, k // by) for a, k in index.terms if k % by == 0), index.const // by)
     rest = Index(tuple((a, k) for a, k in index.terms if k % by), index.const % by)
     low, high = rest.bounds
-    if 0 <= low and high < by:
+    if low >= 0 and high < by:
         return whole, rest
     if low < 0:  # a reversed axis: keep the whole index together, which is non-negative
         whole, rest = Index(), index

@@ -7,13 +7,14 @@ run in ascending order, and one level's work over the same extents shares one lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from ..graph import Graph, Node
 from ..passes.cost import LANES, STACK_BYTES
 from ..passes.domain import SELECTING, Domain, fold_level
+from .flat import Loops, merged_loops, offsets_read
 from .folds import Fold, start_fold, start_value
 from .movement import Indices, flatten
 from .nest import Accumulate, Array, Declare, For, Index, Load, Param, Ref, Store, Var, at
@@ -40,7 +41,9 @@ class RowNest:
         self.elements = elements
         self.names = elements.names
         self.graph = graph
-        self.domain = domain
+        # Without reductions there is one inner loop, and nothing to be done around it.
+        plain = not (domain.trailing or domain.carried)
+        self.domain = replace(domain, outer=0, rows=0) if plain else domain
         self.storage = storage
         self.scratch: list[Param] = []
         self.arrays: list[Array] = []
@@ -94,16 +97,18 @@ class RowNest:
 
     def _inner_loop(self, inner: tuple[int, ...], work: Work, index: Indices, row: Body) -> None:
         whole = [i for i in work.carried if not self._carried_shape(self.graph[i])]
-        width = LANES if self._is_long(inner, work, whole) else 0
+        loops = self._merged(inner, work, index, row)
+        width = LANES if self._is_long(loops.extents, work, whole) else 0
         folds = {i: self._start(i, width, row) for i in work.folds}
         if width:
             folds |= {i: self._start(i, width, row) for i in whole}
-        variables = self._axes(inner, self.domain.depth)
+        variables = self._axes(loops.extents, self.domain.depth)
         if width:
-            self._lane_loops(variables, work, index, row, folds)
+            self._lane_loops(loops, variables, work, index, row, folds)
         else:
             with row.loops(variables) as innermost:
-                self._element(work, (*index, *(at(v) for v in variables)), None, innermost, folds)
+                here = (*index, *loops.index([at(v) for v in variables]))
+                self._element(work, here, None, innermost, folds)
         for i, fold in folds.items():
             result = fold.finish(row)
             if i in self.domain.trailing:
@@ -119,15 +124,41 @@ class RowNest:
         node = self.graph[node_id]
         return start_fold(node, self.graph[node.args[0]].dtype, width, row)
 
-    def _is_long(self, inner: tuple[int, ...], work: Work, whole: list[int]) -> bool:
+    def _merged(self, shape: tuple[int, ...], work: Work, index: Indices, body: Body) -> Loops:
+        """The fewest loops for work over `shape`, inside of loops at `index`."""
+        return merged_loops(shape, lambda here: self._touched(work, (*index, *here), body))
+
+    def _touched(self, work: Work, index: Indices, body: Body) -> Iterator[Index]:
+        """Every offset that an iteration of an inner loop reads or writes."""
+        seen: set[tuple[int, Indices]] = set()
+        for i in work.kept:
+            yield from offsets_read(self.elements, i, index, body, seen)
+            yield self._kept_offset(i, index)
+        for i in (*work.folds, *work.carried):
+            node = self.graph[i]
+            yield from offsets_read(self.elements, node.args[0], index, body, seen)
+            if i in work.carried and (total := self._carried_index(node, index)) is not None:
+                yield total
+            if node.op in SELECTING:
+                yield index[-1]
+
+    def _kept_offset(self, node_id: int, index: Indices) -> Index:
+        """Where an element is kept: in memory, or in the row's scratch."""
+        shape, skip = self.graph[node_id].shape, self.domain.depth
+        if node_id in self.storage:
+            return flatten(index, shape)
+        return flatten(index[skip:], shape[skip:])
+
+    def _is_long(self, extents: tuple[int, ...], work: Work, whole: list[int]) -> bool:
         """Whether the innermost loop's reductions are worth splitting into partial sums."""
         scalars = work.folds + whole
-        if not inner or inner[-1] < 2 * LANES or not scalars or len(whole) < len(work.carried):
+        if not extents or extents[-1] < 2 * LANES or not scalars or len(whole) < len(work.carried):
             return False
         return all(self.graph[i].op not in SELECTING for i in scalars)
 
     def _lane_loops(
         self,
+        loops: Loops,
         variables: tuple[Var, ...],
         work: Work,
         index: Indices,
@@ -138,14 +169,14 @@ class RowNest:
         whole = last.extent // LANES * LANES
         block, lane = Var(last.name, whole, LANES), Var(self.names.fresh("lane"), LANES)
         with row.loops(variables[:-1]) as outside:
-            before = (*index, *(at(v) for v in variables[:-1]))
+            before = [at(v) for v in variables[:-1]]
             with outside.loops((block, lane)) as innermost:
-                here = (*before, at(block) + at(lane))
+                here = (*index, *loops.index([*before, at(block) + at(lane)]))
                 self._element(work, here, at(lane), innermost, folds)
             if whole < last.extent:
                 tail = Var(self.names.fresh("lane"), last.extent - whole)
                 with outside.loop(tail) as innermost:
-                    here = (*before, at(tail) + whole)
+                    here = (*index, *loops.index([*before, at(tail) + whole]))
                     self._element(work, here, at(tail), innermost, folds)
 
     def _element(
@@ -157,15 +188,10 @@ class RowNest:
         folds: dict[int, Fold],
     ) -> None:
         """One iteration of an inner loop."""
-        depth = self.domain.depth
         for i in work.kept:
             value = self.elements.value(i, index, body)
-            shape = self.graph[i].shape
-            if i in self.storage:
-                target, offset = self.storage[i], flatten(index, shape)
-            else:
-                target, offset = self._scratch_of(i), flatten(index[depth:], shape[depth:])
-            body.statements.append(Store(target, offset, value, (i,)))
+            target = self.storage[i] if i in self.storage else self._scratch_of(i)
+            body.statements.append(Store(target, self._kept_offset(i, index), value, (i,)))
         for i in (*work.folds, *work.carried):
             node = self.graph[i]
             value = self.elements.value(node.args[0], index, body)
@@ -256,12 +282,11 @@ class RowNest:
             if i in self.storage:
                 by_shape.setdefault(self.graph[i].shape, []).append(i)
         for shape, stored in by_shape.items():
-            variables = self._axes(shape[self.domain.outer :], self.domain.outer)
+            done = Work(kept=stored)
+            loops = self._merged(shape[self.domain.outer :], done, index, outside)
+            variables = self._axes(loops.extents, self.domain.outer)
             with outside.loops(variables) as innermost:
-                here = (*index, *(at(v) for v in variables))
-                for i in stored:
-                    value = self.elements.value(i, here, innermost)
-                    store = Store(self.storage[i], flatten(here, shape), value, (i,))
-                    innermost.statements.append(store)
+                here = (*index, *loops.index([at(v) for v in variables]))
+                self._element(done, here, None, innermost, {})
             for i in stored:
                 self._read_back(i)
