@@ -26,6 +26,7 @@ from .lower.kernels import lower_group
 from .lower.naming import KernelNames
 from .lower.nest import Kernel
 from .lower.pointwise import Names, identifier
+from .lower.reserved import MEMBERS
 from .lower.target import TARGETS, Target
 from .passes.checks import InputCheck, extract_checks
 from .passes.fuse import Group, fuse
@@ -231,7 +232,7 @@ def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:
 
 def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> tuple[Member, ...]:
     """The struct's members in order, each at the next offset its alignment allows."""
-    names, members, offset = Names(frozenset()), [], 0
+    names, members, offset = Names(MEMBERS), [], 0
     for k, leaf in enumerate(leaves):
         member = Member(
             str(k), names.fresh(identifier(leaf.display)), np.dtype(leaf.value.dtype),
@@ -247,7 +248,7 @@ def _entry(job: Job, has_state: bool) -> Entry:
     assert job.plan is not None
     graph = job.graph
     args = tuple(
-        Argument(text, text, graph[i].dtype, graph[i].shape)
+        Argument(text, graph[i].name or text, graph[i].dtype, graph[i].shape)
         for text, i in zip(job.arguments, graph.inputs[job.leaves :], strict=True)
     )
     outs = graph.outputs[len(job.replaced) :]

@@ -48,7 +48,8 @@ class ProgramPrinter:
         self.body = Writer()
         self.origin: list[tuple[str, tuple[int, ...]]] = []
         self.shared: dict[str, str] = {}
-        self.functions = Names(RESERVED)
+        own = {f"{name}_{e.name}" if e.name else name for e in entries}
+        self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[tuple[str, int], str] = {}

@@ -1,7 +1,9 @@
 """Words that a name in the generated C must not be.
 
-Enters: the op table. Leaves: `RESERVED`. Always holds: a name outside of it is neither a keyword of
-C or C++, nor a type, macro or function that the generated text or the headers it includes rely on.
+Enters: the op table. Leaves: `RESERVED`, for names within a function; `MEMBERS`, of a struct;
+`ARGUMENTS`, of entry points; `GLOBAL`, of functions. Always holds: a name outside of it is neither
+a keyword of C or C++, nor a type, macro or function that the generated text or the headers it
+includes rely on.
 """
 
 from __future__ import annotations
@@ -40,4 +42,28 @@ def _functions() -> set[str]:
     return found
 
 
+MATH = """
+    acos asin atan atan2 cos sin tan acosh asinh atanh cosh sinh tanh exp exp2 expm1 frexp ilogb
+    ldexp log log10 log1p log2 logb modf scalbn scalbln cbrt fabs hypot pow sqrt erf erfc lgamma
+    tgamma ceil floor nearbyint rint lrint llrint round lround llround trunc fmod remainder remquo
+    copysign nan nextafter nexttoward fdim fmax fmin fma
+"""
+LIBRARY = """
+    abort abs atexit atof atoi atol atoll bsearch calloc div exit free getenv labs ldiv llabs lldiv
+    malloc qsort rand realloc srand strtod strtof strtol strtoll strtoul strtoull system
+    clearerr fclose feof ferror fflush fgetc fgets fopen fprintf fputc fputs fread freopen fscanf
+    fseek ftell fwrite getc getchar gets perror printf putc putchar puts remove rename rewind scanf
+    setbuf setvbuf snprintf sprintf sscanf tmpfile tmpnam ungetc vfprintf vprintf vsnprintf vsprintf
+    memchr memcmp strcat strchr strcmp strcoll strcpy strcspn strerror strlen strncat strncmp
+    strncpy strpbrk strrchr strspn strstr strtok strxfrm isalnum isalpha isblank iscntrl isdigit
+    isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper
+    asctime clock ctime difftime gmtime localtime mktime strftime time signal raise
+"""
+MANY = "state arena samples order count base sample i k"
+"""Names that an entry point itself uses beside its arguments."""
+
+
 RESERVED = frozenset((KEYWORDS + HEADERS + OWN).split()) | _functions()
+MEMBERS = frozenset((KEYWORDS + HEADERS).split())
+ARGUMENTS = (RESERVED - set(OWN.split())) | set(MANY.split())
+GLOBAL = RESERVED | set(LIBRARY.split()) | {f + end for f in MATH.split() for end in ("", "f", "l")}

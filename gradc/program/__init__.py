@@ -6,8 +6,9 @@ one struct; each object owns its state and its arena, so two objects may run in 
 """
 
 from .describe import KernelInfo, Stage
+from .entries import query, update
 from .function import Function, compile, jit
-from .general import Program, program, query, update
+from .general import Program, program
 from .step import TrainStep, train_step
 
 __all__ = [

@@ -18,7 +18,8 @@ from ..trace import trace_tree
 
 if TYPE_CHECKING:
     from .core import Core
-    from .step import Recipe, TrainStep
+    from .recipe import Recipe
+    from .step import TrainStep
 
 Array = np.ndarray[Any, Any]
 PROBES = 6
@@ -114,8 +115,8 @@ def _gradients(recipe: Recipe, batch: list[Array], rng: np.random.Generator) -> 
 def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> list[CheckRow]:
     """One step in C against the interpreted graph; the state is put back afterwards."""
     before = step.state_dict()
-    traced = step._traced["step"]
-    lr = [] if step.lr is None else [np.float32(step.lr)]
+    traced = step._traces["step"].traced
+    lr = [] if step.lr is None else [step.lr]
     leaves = [before[n] for n in _leaf_names(step)]
     expected = interpret(traced.graph, traced.arrays([*leaves, *batch, *lr]))
     step._entry("step")(*batch)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from .. import functions  # noqa: F401  (gives traced values the functions of NumPy)
 from ..dtypes import Spec
 from ..emit.example import example_main
+from ..errors import ArgumentError, BuildError, fail
 from ..graph import Graph
 from ..lower.pointwise import Names, identifier
-from ..lower.reserved import RESERVED
+from ..lower.reserved import ARGUMENTS
 from ..lower.target import TARGETS
 from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
@@ -41,6 +42,12 @@ class Options:
     cflags: tuple[str, ...] = ()
     cache_dir: str | Path | None = None
 
+    def __post_init__(self) -> None:
+        known = ("native", "portable", *TARGETS)
+        if self.target not in known:
+            message = f"unknown target {self.target!r}"
+            raise fail(ArgumentError, "GC430", message, helps=(f"one of {', '.join(known)}",))
+
     @property
     def vectors(self) -> str:
         """The instruction set to write tiles for. Without a compiler, the portable one."""
@@ -52,7 +59,6 @@ class Options:
 
 
 def _native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
-    from ..errors import BuildError
     from ..toolchain.compilers import find_compiler, vector_isa
 
     try:
@@ -74,9 +80,17 @@ def output_names(traced: Traced, skip: int, names: Names) -> tuple[str, ...]:
     return tuple(names.fresh(identifier(p)) if p else names.fresh("out") for p in paths)
 
 
+def input_paths(traced: Traced) -> list[str]:
+    """The path of each input; a tied one goes by its first."""
+    paths = [""] * len(traced.graph.inputs)
+    for path, position in zip(traced.paths, traced.leaf_inputs, strict=True):
+        paths[position] = paths[position] or path
+    return paths
+
+
 def argument_names(paths: Sequence[str]) -> tuple[tuple[str, ...], Names]:
     """Distinct C names for the arguments, and what is left for the outputs."""
-    names = Names(RESERVED | {"samples", "order", "count", "base", "sample", "i"})
+    names = Names(ARGUMENTS)
     return tuple(names.fresh(identifier(p)) for p in paths), names
 
 

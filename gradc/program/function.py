@@ -8,51 +8,73 @@ function gave.
 from __future__ import annotations
 
 import functools
+import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ShapeError, fail, user_errors
+from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
 from ..lower.pointwise import identifier
+from ..lower.reserved import GLOBAL
 from ..passes.memory import MemoryPlan
 from ..pipeline import Job
-from ..trace import Traced, spec_of, trace_tree
+from ..trace import Traced, current_trace, spec_of, trace_tree
+from ..trace import argument_names as trace_names
 from ..tree import flatten
-from .core import Core, Options, argument_names, make_core, output_names, target_of
+from .arguments import Nesting, is_plain, settings
+from .call import Quick, nested
+from .core import (
+    Core,
+    Options,
+    argument_names,
+    input_paths,
+    make_core,
+    output_names,
+    target_of,
+)
 from .describe import KernelInfo, Stage
 
 if TYPE_CHECKING:
     from ..toolchain.build import BuildInfo
 
 
-class Function:
-    """A compiled function of arrays; call it like the Python function it came from."""
+class Function(Quick):
+    """A compiled function of arrays; call it like the Python function it came from.
 
-    def __init__(self, core: Core, traced: Traced, name: str) -> None:
+    Arrays must have the shapes and dtypes it was compiled for; the first call builds the C.
+    """
+
+    def __init__(
+        self, core: Core, traced: Traced, name: str, arguments: Nesting, fn: Callable[..., Any]
+    ) -> None:
         self._core = core
         self._traced = traced
+        self._arguments = arguments
+        self._function = fn
         self.name = name
-        self._call: Callable[..., list[Any]] | None = None
+        self._called_through(self._first_call)
 
-    def __call__(self, *args: Any) -> Any:
-        """Run the C; arrays must have the shapes and dtypes the function was compiled for."""
-        leaves, tree = flatten(args)
-        if tree.paths() != self._traced.in_tree.paths():
-            expected, got = (", ".join(t.paths()) for t in (self._traced.in_tree, tree))
-            raise fail(
-                ShapeError,
-                "GC406",
-                f"`{self.name}` was compiled for arguments ({expected}), got ({got})",
-            )
-        if self._call is None:
-            self._call = self._core.entry("").fast({})
-        given = dict(zip(self._traced.leaf_inputs, leaves, strict=True))
-        outputs = self._call(*(given[k] for k in range(len(given))))
-        return self._traced.out_tree.unflatten(outputs)
+    @user_errors
+    def _first_call(self, *args: Any, **by_name: Any) -> Any:
+        """Build, then call and be called without this step in between."""
+        run = self._core.entry("").function_for(nested(self._traced.out_tree))
+        if not self._arguments.flat:
+            run = self._through_nesting(run)
+        self._called_through(run)
+        return run(*args, **by_name)
+
+    def _through_nesting(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        arguments, function = self._arguments, self._function
+
+        @user_errors
+        def call(*args: Any, **by_name: Any) -> Any:
+            return run(*arguments.inputs(positional(function, args, by_name)))
+
+        return call
 
     @property
     def source(self) -> str:
@@ -120,37 +142,65 @@ def compile(
     """
     label = str(name or getattr(fn, "__name__", "function"))
     c_label = identifier(label if label != "<lambda>" else "function")
-    options = Options(c_label, target, compiler, tuple(cflags), cache_dir)
+    options = Options(
+        f"{c_label}_function" if c_label in GLOBAL else c_label,
+        target, compiler, tuple(cflags), cache_dir,
+    )  # fmt: skip
     start = time.perf_counter()
     traced = trace_tree(fn, *args)
     seconds = time.perf_counter() - start
-    paths = [""] * len(traced.graph.inputs)
-    for path, position in zip(traced.paths, traced.leaf_inputs, strict=True):
-        paths[position] = paths[position] or path
-    arguments, names = argument_names(paths)
+    arguments, names = argument_names(input_paths(traced))
     results = output_names(traced, 0, names)
     job = Job("", traced.graph, 0, (), arguments, results, target_of(options))
     core = make_core(options, (), [job], traced_seconds=seconds)
-    return Function(core, traced, label)
+    labels = trace_names(fn, len(args))
+    nesting = Nesting(label, labels, traced.in_tree.children, traced.leaf_inputs)
+    return Function(core, traced, label, nesting, fn)
 
 
 def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """`compile` on the first call for each new combination of shapes and dtypes.
+    """`compile` on the first call for each new combination of shapes, dtypes and settings.
 
-    The options are those of `compile`. `jitted.specialisations` maps argument specs to `Function`s.
+    The options are those of `compile`. `jitted.specialisations` maps what was told apart to
+    `Function`s. Inside a traced function `fn` is traced along.
     """
     known: dict[Any, Function] = {}
 
     @functools.wraps(fn)
-    def jitted(*args: Any) -> Any:
-        leaves, tree = flatten(args)
-        specs = tuple(spec_of(leaf) for leaf in leaves)
-        ties = tuple(id(leaf) if isinstance(leaf, np.ndarray) else 0 for leaf in leaves)
-        same = tuple(ties.index(t) if t else k for k, t in enumerate(ties))
-        key = (tuple(tree.paths()), specs, same)
+    def jitted(*args: Any, **by_name: Any) -> Any:
+        args = positional(fn, args, by_name)
+        if current_trace() is not None:
+            return fn(*args)
+        key = _specialisation(args)
         if key not in known:
             known[key] = compile(fn, *args, **options)
         return known[key](*args)
 
     jitted.specialisations = known  # type: ignore[attr-defined]
     return jitted
+
+
+def _specialisation(args: Sequence[Any]) -> Any:
+    """What a compiled function depends on: the nesting, the specs, ties, and what is no array."""
+    leaves, tree = flatten(tuple(args))
+    specs = tuple(spec_of(leaf) for leaf in leaves)
+    ties = [id(leaf) if isinstance(leaf, np.ndarray) else -k for k, leaf in enumerate(leaves)]
+    same = tuple(ties.index(t) for t in ties)
+    beside = tuple(
+        (path, type(value), value if is_plain(value) else id(value))
+        for path, value in settings(tree).items()
+    )
+    return tuple(tree.paths()), specs, same, beside
+
+
+def positional(
+    fn: Callable[..., Any], args: tuple[Any, ...], by_name: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """All arguments in order, some of which were given by name."""
+    if not by_name:
+        return args
+    bound = inspect.signature(fn).bind(*args, **by_name)
+    if bound.kwargs:
+        names = ", ".join(f"`{name}`" for name in bound.kwargs)
+        raise fail(ArgumentError, "GC409", f"{names} cannot be given by name: give it in its place")
+    return bound.args

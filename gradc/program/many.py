@@ -6,125 +6,117 @@ holds: every index and every label is checked before anything is read or trained
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import SHORT, short
+from ..dtypes import short
 from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
-from .native import NativeEntry, c_type, check_ranges
+from .arguments import as_array, check_range, convert, describe, in_dtype, wrong_count
+from .native import NativeEntry
 
 Array = np.ndarray[Any, Any]
 
 
 def run_many(
     native: NativeEntry,
-    module: Any,
-    batch: int | None,
+    function: Callable[..., int],
     data: Sequence[Any],
     order: Any,
-    lr: float | None,
+    scalars: Sequence[Any],
 ) -> list[Array]:
-    """The outputs of the step, each with a leading axis of K, for the K rows of `order`."""
-    if batch is None:
-        raise fail(
-            ShapeError, "GC412", "the arguments share no leading axis that could be a batch",
-            helps=("give every spec of `train_step` the same first extent",),
-        )  # fmt: skip
+    """The outputs of the step, each with a leading axis of K, for the K rows of `order`.
+
+    `data` holds one array of samples for each argument of the step that has a batch axis, and one
+    number for each that is a scalar; `scalars` are its further arguments.
+    """
     entry = native.entry
-    arrays = _data(native, data)
-    samples = arrays[0].shape[0]
-    rows = _order(order, batch, samples)
-    count = rows.shape[0]
-    for a, array in zip(_arrays(native), arrays, strict=True):
-        _check_labels(native, a, array, rows)
-    outputs = [
-        np.full((count, *a.shape), np.nan if a.dtype.kind == "f" else 0, a.dtype)
-        for a in entry.outputs
+    assert entry.batch is not None
+    further = entry.args[len(entry.args) - len(scalars) :]
+    values = [
+        *_data(entry.args[: len(entry.args) - len(scalars)], data),
+        *(convert(a, value) for a, value in zip(further, scalars, strict=True)),
     ]
-    function = getattr(module.lib, f"{native.name}s")
-    ffi = native.ffi
-    types = [t for t, a in zip(native.types, entry.args, strict=True) if a.shape]
-    scalars = [lr for a in entry.args if not a.shape]
+    arrays = [(a, v) for a, v in zip(entry.args, values, strict=True) if a.shape]
+    samples = _samples(arrays)
+    rows = _order(order, entry.batch, samples)
+    for c in entry.checks:
+        _check_labels(entry.args[c.position].name, values[c.position], rows, c.lower, c.upper)
+    count = rows.shape[0]
+    outputs = [np.empty((count, *a.shape), a.dtype) for a in entry.outputs]
+    buffer = native.ffi.from_buffer
     with native.lock:
         done = function(
             native.state_pointer,
-            *(ffi.from_buffer(t, x) for t, x in zip(types, arrays, strict=True)),
+            *(buffer(native.c_array(a), array) for a, array in arrays),
             samples,
-            ffi.from_buffer("uint32_t[]", rows),
+            buffer("uint32_t[]", rows),
             count,
-            *scalars,
-            *(ffi.from_buffer(ffi.typeof(f"{c_type(a)}[]"), o, require_writable=True)
-              for a, o in zip(entry.outputs, outputs, strict=True)),
+            *(v for a, v in zip(entry.args, values, strict=True) if not a.shape),
+            *(
+                buffer(native.c_array(a), out, require_writable=True)
+                for a, out in zip(entry.outputs, outputs, strict=True)
+            ),
             native.arena_pointer,
-        )  # fmt: skip
+        )
     assert done == count, "the C refused an order that was checked"
     return outputs
 
 
-def _arrays(native: NativeEntry) -> list[Argument]:
-    return [a for a in native.entry.args if a.shape]
-
-
-def _data(native: NativeEntry, data: Sequence[Any]) -> list[Array]:
-    expected = _arrays(native)
+def _data(expected: Sequence[Argument], data: Sequence[Any]) -> list[Any]:
+    """The data as the C wants it, but for the number of rows."""
     given = list(data) if isinstance(data, (tuple, list)) else [data]
     if len(given) != len(expected):
-        names = ", ".join(a.name for a in expected)
-        raise fail(
-            ShapeError,
-            "GC403",
-            f"data must hold {len(expected)} arrays ({names}), got {len(given)}",
-        )
-    arrays = []
+        raise wrong_count("data", [a.name for a in expected], len(given))
+    found: list[Any] = []
     for a, value in zip(expected, given, strict=True):
-        array = np.asarray(value)
+        if not a.shape:
+            found.append(convert(a, value))
+            continue
+        array = as_array(value, a.name)
         if array.shape[1:] != a.shape[1:] or array.ndim == 0:
             row = short(a.dtype, a.shape[1:])
-            raise fail(
-                ShapeError,
-                "GC402",
-                f"rows of `{a.name}` must be {row}, got shape {list(array.shape)}",
-            )
-        if array.dtype != a.dtype:
-            got = SHORT.get(array.dtype, str(array.dtype))
-            raise fail(
-                DTypeError, "GC405", f"`{a.name}` must have dtype `{SHORT[a.dtype]}`, got `{got}`",
-                helps=(f"cast it: `{a.name}.astype(np.{a.dtype.name})`",),
-            )  # fmt: skip
-        arrays.append(np.ascontiguousarray(array))
-    lengths = {a.name: len(x) for a, x in zip(expected, arrays, strict=True)}
-    if len(set(lengths.values())) != 1:
-        listed = ", ".join(f"`{n}` {k}" for n, k in lengths.items())
-        raise fail(DataError, "GC414", f"arrays of different lengths: {listed}")
-    if not len(arrays[0]):
-        raise fail(DataError, "GC415", "the data is empty")
-    return arrays
+            message = f"each row of `{a.name}` must be {row}, got {describe(value)} in all"
+            raise fail(ShapeError, "GC402", message)
+        found.append(np.ascontiguousarray(in_dtype(a, value, array)))
+    return found
+
+
+def _samples(arrays: Sequence[tuple[Argument, Array]]) -> int:
+    """How many samples there are."""
+    samples = len(arrays[0][1])
+    if any(len(array) != samples for _, array in arrays):
+        listed = ", ".join(f"`{a.name}` has {len(array)}" for a, array in arrays)
+        raise fail(DataError, "GC414", f"all arrays need the same number of rows: {listed}")
+    if not samples:
+        raise fail(DataError, "GC415", "the data is empty: it has no rows")
+    return samples
 
 
 def _order(order: Any, batch: int, samples: int) -> Array:
-    rows = np.asarray(order)
-    if rows.dtype.kind not in "iu":
-        raise fail(DTypeError, "GC416", f"`order` holds sample indices, got dtype `{rows.dtype}`")
+    """Sample indices as the C wants them."""
+    rows = as_array(order, "order")
+    if rows.dtype.kind not in "iu" and rows.size:
+        message = f"`order` holds sample indices, which are integers, got {describe(order)}"
+        raise fail(DTypeError, "GC416", message)
     if rows.ndim != 2 or rows.shape[1] != batch:
-        raise fail(
-            ShapeError,
-            "GC417",
-            f"`order` must be [steps, {batch}] indices, got shape {list(rows.shape)}",
-        )
+        message = f"`order` must be [steps, {batch}] indices, got {describe(order)}"
+        raise fail(ShapeError, "GC417", message)
     if rows.size and (rows.min() < 0 or rows.max() >= samples):
         bad = rows[(rows < 0) | (rows >= samples)][0]
-        raise fail(DataError, "GC418", f"`order` names sample {bad}, but there are {samples}")
+        message = f"`order` names sample {bad}, outside 0..{samples - 1}"
+        raise fail(DataError, "GC418", message)
     return np.ascontiguousarray(rows, dtype=np.uint32)
 
 
-def _check_labels(native: NativeEntry, a: Argument, array: Array, rows: Array) -> None:
-    """Class labels of the samples in use."""
-    for c in native.entry.checks:
-        if native.entry.args[c.position] is a:
-            used = array if rows.size >= len(array) else array[np.unique(rows)]
-            if used.size and (used.min() < c.lower or used.max() >= c.upper):
-                values = [array if x is a else np.zeros(x.shape) for x in native.entry.args]
-                check_ranges(native.entry, values)
+def _check_labels(name: str, labels: Array, rows: Array, lower: int, upper: int) -> None:
+    """Raise if a label that a step will read is out of range; the others may be anything."""
+    used = labels if rows.size >= len(labels) else labels[np.unique(rows)]
+    if not used.size or (used.min() >= lower and used.max() < upper):
+        return
+    unused = np.ones(len(labels), bool)
+    unused[rows.ravel()] = False
+    keep = unused.reshape(-1, *[1] * (labels.ndim - 1))
+    check_range(name, np.where(keep, np.asarray(lower, labels.dtype), labels), lower, upper)

@@ -7,35 +7,29 @@ the compiler.
 
 from __future__ import annotations
 
-import inspect
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autodiff import gradient_of
-from ..dtypes import Spec, as_dtype
-from ..errors import (
-    CheckpointError,
-    DataError,
-    DTypeError,
-    ShapeError,
-    TraceError,
-    fail,
-    user_errors,
-)
+from ..dtypes import Spec, short
+from ..errors import ArgumentError, CheckpointError, ShapeError, fail, user_errors
 from ..graph import Graph
 from ..lower.pointwise import identifier
 from ..passes.memory import MemoryPlan
-from ..trace import Traced, spec_of
-from ..tree import flatten
+from ..pipeline import Leaf
+from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
 from .core import Core, Options
 from .describe import KernelInfo, Stage
-from .general import EntryDef, StateLeaves, build_core, state_leaves
+from .entries import EntryTrace, StateLeaves, state_leaves
+from .general import build_core
 from .many import run_many
 from .native import State
+from .recipe import Recipe, batch_specs
 
 if TYPE_CHECKING:
     from ..toolchain.build import BuildInfo
@@ -68,147 +62,11 @@ class Params(Mapping[str, Array]):
         return "\n".join(["parameters", *rows[:10], *more])
 
 
-class Recipe:
-    """What a training step is made of, apart from the extent of its batch."""
+class TrainStep(Quick):
+    """A compiled training step: `step(*batch, lr=None)` takes one step on one batch.
 
-    def __init__(
-        self,
-        loss: Callable[..., Any],
-        model: Any,
-        optimizer: Any,
-        specs: tuple[Spec, ...],
-        predict: Callable[..., Any] | None,
-    ) -> None:
-        self.loss = loss
-        self.optimizer = optimizer
-        self.specs = specs
-        self.predict = predict
-        leaves, self.tree = flatten(model)
-        self.paths = self.tree.paths()
-        first: dict[int, str] = {}
-        self.owner: dict[str, str] = {}
-        params: dict[str, Any] = {}
-        for path, leaf in zip(self.paths, leaves, strict=True):
-            self.owner[path] = first.setdefault(id(leaf), path)
-            if self.owner[path] == path:
-                params[path] = leaf
-        self.trained = [p for p, v in params.items() if spec_of(v).dtype.kind == "f"]
-        if not self.trained:
-            raise fail(TraceError, "GC508", "the model has no floating-point parameters to train")
-        opt = optimizer.init({p: params[p] for p in self.trained})
-        self.state = {
-            "params": params,
-            "opt": opt,
-            "step": np.zeros((), np.uint64),
-            "seed": np.zeros((), np.uint64),
-        }  # fmt: skip
-
-    def rebuild(self, params: Mapping[str, Any]) -> Any:
-        """The model around given parameters."""
-        return self.tree.unflatten([params[self.owner[p]] for p in self.paths])
-
-    def losses(self, params: Mapping[str, Any], *batch: Any) -> tuple[Any, dict[str, Any]]:
-        """The loss and its metrics."""
-        result = self.loss(self.rebuild(params), *batch)
-        if not isinstance(result, tuple):
-            return result, {}
-        if len(result) != 2 or not isinstance(result[1], dict):
-            raise fail(
-                TraceError, "GC509", "a loss returns a scalar, or a scalar and a dict of metrics"
-            )
-        return result
-
-    def step(self, state: dict[str, Any], *batch: Any) -> tuple[Any, Any]:
-        """One step of training: the program's update."""
-        *data, lr = batch if self.has_lr else (*batch, None)
-        trained = {p: state["params"][p] for p in self.trained}
-        rest = {p: v for p, v in state["params"].items() if p not in trained}
-
-        def of_trained(values: dict[str, Any], *data: Any) -> Any:
-            return self.losses({**rest, **values}, *data)
-
-        found = gradient_of(of_trained, (trained, *data), 0, has_aux=True)
-        self._refuse_unreached(found.reach)
-        if lr is None:
-            lr = self.optimizer.lr
-            lr = lr(state["step"].astype(np.float32)) if callable(lr) else lr
-        new, opt = self.optimizer.update(trained, found.gradients, state["opt"], lr)
-        params = {p: new.get(p, v) for p, v in state["params"].items()}
-        counted = {"params": params, "opt": opt, "step": state["step"] + 1, "seed": state["seed"]}
-        return counted, {"loss": found.value, **found.aux}
-
-    def _refuse_unreached(self, reach: Mapping[str, str]) -> None:
-        """A parameter that no gradient reaches would never be trained: that is a mistake."""
-        for path, how in zip(self.trained, reach.values(), strict=True):
-            if how == "unreached":
-                raise fail(
-                    TraceError,
-                    "GC510",
-                    f"no gradient reaches parameter `{path}`: the loss does not use it",
-                    helps=("use it in the loss, or leave it out of the model",),
-                )
-
-    @property
-    def has_lr(self) -> bool:
-        """Whether the learning rate is an argument of the step."""
-        return isinstance(getattr(self.optimizer, "lr", None), (int, float))
-
-    def entries(self) -> dict[str, EntryDef]:
-        """The program's entry points."""
-        scalars = {"lr": float(self.optimizer.lr)} if self.has_lr else {}
-        labels = _labels(self.loss, len(self.specs))
-        entries = {
-            "step": EntryDef(_labelled(self.step, labels), self.specs, True, scalars),
-            "evaluate": EntryDef(_labelled(self._evaluate, labels), self.specs, False),
-        }
-        if self.predict is not None:
-            count = max(1, _arity(self.predict) - 1)
-            labels = _labels(self.predict, count)
-            entries["predict"] = EntryDef(
-                _labelled(self._predict, labels), self.specs[:count], False
-            )
-        return entries
-
-    def _evaluate(self, state: dict[str, Any], *batch: Any) -> Any:
-        value, metrics = self.losses(state["params"], *batch)
-        return {"loss": value, **metrics}
-
-    def _predict(self, state: dict[str, Any], *args: Any) -> Any:
-        assert self.predict is not None
-        return self.predict(self.rebuild(state["params"]), *args)
-
-
-def _arity(fn: Callable[..., Any]) -> int:
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(fn).parameters.values()
-    return sum(p.kind in kinds and p.default is p.empty for p in parameters)
-
-
-def _labels(fn: Callable[..., Any], count: int) -> list[str]:
-    from ..trace.tracing import argument_names
-
-    return argument_names(fn, count + 1)[1:]
-
-
-def _labelled(fn: Callable[..., Any], labels: Sequence[str]) -> Callable[..., Any]:
-    """`fn`, whose arguments after the state are called `labels` in messages and in the C."""
-
-    def called(state: Any, *args: Any) -> Any:
-        return fn(state, *args)
-
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    names = ["state", *dict.fromkeys(n for n in labels if n.isidentifier() and n != "state")]
-    names += [f"arg{k}" for k in range(len(labels) + 1 - len(names))]
-    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(n, kind) for n in names]
-    )
-    return called
-
-
-class TrainStep:
-    """A compiled training step; call it with a batch.
-
-    `step(x, y)` returns the loss, or (loss, {metric: value}) if the loss function returns metrics.
+    It returns the loss as a float, or (loss, {name: float}) if the loss function returns metrics.
+    `lr` replaces the optimizer's learning rate for this call. The first call builds the C.
     """
 
     def __init__(
@@ -216,66 +74,60 @@ class TrainStep:
         core: Core,
         recipe: Recipe,
         known: StateLeaves,
-        traced: Mapping[str, Traced],
+        traces: Mapping[str, EntryTrace],
         family: dict[int, TrainStep] | None = None,
     ) -> None:
         self._core = core
         self._recipe = recipe
         self._known = known
+        self._traces = traces
         self._family: dict[int, TrainStep] = {} if family is None else family
-        self._traced = traced
         self.batch = next(j.batch for j in core.compiled.jobs if j.name == "step")
         if self.batch is not None:
             self._family[self.batch] = self
-        self.lr = float(recipe.optimizer.lr) if recipe.has_lr else None
-        self._metrics = [
-            a.name for a in next(e for e in core.compiled.entries if e.name == "step").outputs[1:]
-        ]
-        self._calls: dict[str, Callable[..., list[Any]]] = {}
+        self._metrics = traces["step"].results.keys[1:]
+        self._calls: dict[str, Callable[..., Any]] = {}
+        self._called_through(self._first_step)
 
-    def _entry(self, name: str) -> Callable[..., list[Any]]:
+    @user_errors
+    def _first_step(self, *batch: Any, **options: Any) -> Any:
+        """Build, then be called without this step in between."""
+        self._called_through(self._entry("step"))
+        return self(*batch, **options)
+
+    def _entry(self, name: str) -> Callable[..., Any]:
+        """An entry point as a Python function."""
         if name not in self._calls:
-            defaults = {"lr": self.lr} if self.lr is not None and name == "step" else {}
-            self._calls[name] = self._core.entry(name).fast(defaults)
+            rate = {} if self.lr is None or name != "step" else {"lr": self.lr}
+            results = self._traces[name].results
+            form = nested(results) if name == "predict" else loss_and_metrics(self._metrics)
+            hint = "" if self.batch is None else "for {} rows: `step.for_batch({0})`"
+            run = self._core.entry(name).function_for(form, rate, hint)
+            self._calls[name] = _without_rate(run) if name == "step" and not rate else run
         return self._calls[name]
 
-    def __call__(self, *batch: Any, lr: float | None = None) -> Any:
-        """One step on one batch; `lr` replaces the optimizer's learning rate for this call."""
-        try:
-            call = self._calls["step"]
-        except KeyError:
-            call = self._entry("step")
-        out = call(*batch) if lr is None else call(*batch, self._rate(lr))
-        if not self._metrics:
-            return out[0]
-        return out[0], dict(zip(self._metrics, map(float, out[1:]), strict=True))
-
-    def _rate(self, lr: float) -> float:
-        if self.lr is None:
-            raise fail(
-                DataError, "GC410", "the learning rate is a schedule and cannot be given by call"
-            )
-        if not isinstance(lr, (int, float, np.floating)):
-            raise fail(DTypeError, "GC405", f"`lr` must be a number, got {type(lr).__name__}")
-        return float(lr)
+    @property
+    def lr(self) -> float | None:
+        """The learning rate of a call that gives none; None if a schedule decides it."""
+        return None if self._recipe.lr is None else float(self._recipe.lr)
 
     def evaluate(self, *batch: Any) -> Any:
         """The loss (and metrics) of one batch, without changing anything."""
-        out = self._entry("evaluate")(*batch)
-        if not self._metrics:
-            return out[0]
-        return out[0], dict(zip(self._metrics, map(float, out[1:]), strict=True))
+        return self._entry("evaluate")(*batch)
 
+    @user_errors
     def predict(self, *args: Any) -> Any:
         """The function given as `predict=`, for one batch of inputs."""
         if self._recipe.predict is None:
             raise fail(
-                TraceError, "GC411", "this step was made without `predict`",
+                ArgumentError,
+                "GC411",
+                "this step was made without `predict`",
                 helps=("pass `predict=Model.__call__` to `gd.train_step`",),
-            )  # fmt: skip
-        outputs = self._entry("predict")(*args)
-        return self._traced["predict"].out_tree.unflatten(outputs)
+            )
+        return self._entry("predict")(*args)
 
+    @user_errors
     def many(
         self, data: Sequence[Any], order: Any, lr: float | None = None, metrics: bool = False
     ) -> Any:
@@ -284,27 +136,38 @@ class TrainStep:
         `data` holds one array for each argument of the loss, with equal numbers of rows. Returns
         the K losses as an array; with `metrics=True` also {name: array of K}.
         """
-        lr = self.lr if lr is None else self._rate(lr)
-        outputs = run_many(self._core.entry("step"), self._core.module, self.batch, data, order, lr)
-        if not metrics:
-            return outputs[0]
-        return outputs[0], dict(zip(self._metrics, outputs[1:], strict=True))
+        self._need_batch()
+        if lr is not None and self.lr is None:
+            raise _no_rate()
+        rate = [] if self.lr is None else [self.lr if lr is None else lr]
+        native = self._core.entry("step")
+        function = getattr(self._core.module.lib, f"{native.name}s")
+        losses, *others = run_many(native, function, data, order, rate)
+        return (losses, dict(zip(self._metrics, others, strict=True))) if metrics else losses
 
+    @user_errors
     def for_batch(self, rows: int) -> TrainStep:
         """The same step compiled for another number of rows; it shares this one's state."""
+        self._need_batch()
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 1:
+            message = f"a batch has at least one row, got {rows!r}"
+            raise fail(ArgumentError, "GC413", message)
+        if rows not in self._family:
+            recipe = copy.copy(self._recipe)
+            recipe.specs = tuple(
+                Spec((int(rows), *s.shape[1:]), s.dtype) if s.shape else s for s in recipe.specs
+            )
+            self._family[int(rows)] = _make(recipe, self._known, self._core.options, self)
+        return self._family[rows]
+
+    def _need_batch(self) -> None:
         if self.batch is None:
             raise fail(
-                ShapeError, "GC412", "the arguments share no leading axis that could be a batch"
+                ShapeError,
+                "GC412",
+                "the arguments of the loss share no leading axis that could be a batch",
+                helps=("give every spec of `train_step` the same first extent",),
             )
-        if rows < 1:
-            raise fail(DataError, "GC413", f"a batch has at least one row, got {rows}")
-        if rows not in self._family:
-            r = self._recipe
-            specs = tuple(Spec((rows, *s.shape[1:]), s.dtype) if s.shape else s for s in r.specs)
-            recipe = Recipe.__new__(Recipe)
-            recipe.__dict__.update(r.__dict__, specs=specs)
-            self._family[rows] = _make(recipe, self._known, self._core.options, self)
-        return self._family[rows]
 
     # State
 
@@ -322,31 +185,17 @@ class TrainStep:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of everything in the state, in logical order."""
-        return {name: np.array(view, order="C") for name, view in self.state.items()}
+        with self.state.lock:
+            return {name: np.array(view, order="C") for name, view in self.state.items()}
 
+    @user_errors
     def load_state_dict(self, tensors: Mapping[str, Any]) -> None:
-        """Replace the whole state; raises `CheckpointError` and changes nothing if anything is
-        amiss.
-        """
+        """Replace the whole state; raises `CheckpointError` and changes nothing if it differs."""
         arrays = {name: np.asarray(value) for name, value in tensors.items()}
-        for name in (*self.state, *arrays):
-            if name not in arrays:
-                raise fail(CheckpointError, "GC420", f"tensor `{name}` is missing")
-            if name not in self.state:
-                raise fail(CheckpointError, "GC420", f"tensor `{name}` is not of this program")
-            here, there = self.state[name], arrays[name]
-            if here.shape != there.shape or here.dtype != there.dtype:
-                expected, got = (
-                    Spec(here.shape, here.dtype),
-                    Spec(there.shape, as_dtype(there.dtype)),
-                )
-                raise fail(
-                    CheckpointError,
-                    "GC421",
-                    f"tensor `{name}` is {got}, the program has {expected}",
-                )
-        for name, value in arrays.items():
-            self.state[name][...] = value
+        check_tensors(arrays, self.state)
+        with self.state.lock:
+            for name, value in arrays.items():
+                self.state[name][...] = value
 
     # What can be seen
 
@@ -439,7 +288,7 @@ def train_step(
     that no gradient reaches.
     """
     options = Options(identifier(name), target, compiler, tuple(cflags), cache_dir)
-    recipe = Recipe(loss, model, optimizer, tuple(spec_of(s) for s in specs), predict)
+    recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)
     known = state_leaves(recipe.state, _display)
     known = StateLeaves(
         tuple(_seeded(leaf) for leaf in known.leaves), known.tree, known.paths, known.position
@@ -451,8 +300,40 @@ def _make(
     recipe: Recipe, known: StateLeaves, options: Options, share: TrainStep | None
 ) -> TrainStep:
     shared = share._core if share else None
-    core, traced = build_core(recipe.entries(), recipe.state, known, options, shared)
-    return TrainStep(core, recipe, known, traced, share._family if share else None)
+    core, traces = build_core(recipe.entries(), recipe.state, known, options, shared)
+    return TrainStep(core, recipe, known, traces, share._family if share else None)
+
+
+def _without_rate(run: Callable[..., Any]) -> Callable[..., Any]:
+    """The step of a program whose learning rate is no argument."""
+
+    @user_errors
+    def step(*batch: Any, lr: float | None = None) -> Any:
+        if lr is not None:
+            raise _no_rate()
+        return run(*batch)
+
+    return step
+
+
+def _no_rate() -> ArgumentError:
+    message = "`lr` cannot be given: the optimizer decides the learning rate"
+    return fail(ArgumentError, "GC410", message)
+
+
+def check_tensors(arrays: Mapping[str, Array], state: Mapping[str, Array]) -> None:
+    """Raise `CheckpointError` unless the tensors have the names, shapes and dtypes of the state."""
+    for name in (*state, *arrays):
+        if name not in arrays:
+            raise fail(CheckpointError, "GC420", f"tensor `{name}` is missing")
+        if name not in state:
+            raise fail(CheckpointError, "GC420", f"tensor `{name}` is not of this program")
+    for name, here in state.items():
+        there = arrays[name]
+        if here.shape != there.shape or here.dtype != there.dtype.newbyteorder("="):
+            expected, got = (short(a.dtype, a.shape) for a in (here, there))
+            message = f"tensor `{name}` is {got}, the program has {expected}"
+            raise fail(CheckpointError, "GC421", message)
 
 
 def _display(path: str) -> str:
@@ -460,7 +341,5 @@ def _display(path: str) -> str:
     return path.removeprefix("params.").removeprefix("opt.")
 
 
-def _seeded(leaf: Any) -> Any:
-    from dataclasses import replace
-
+def _seeded(leaf: Leaf) -> Leaf:
     return replace(leaf, recipe=("seed",)) if leaf.name == "seed" else leaf

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import Spec, as_dtype, default_dtype
-from ..errors import GradcError, user_errors
+from ..errors import DTypeError, GradcError, fail, user_errors
 from ..graph import Graph, verify
 from ..tree import Tree, flatten
 from .context import LARGEST_CONSTANT, Trace, located_by_traceback
@@ -135,7 +135,7 @@ def _inputs(
         may_tie = tied and isinstance(leaf, np.ndarray)
         if not (may_tie and key in known):
             known[key] = len(owner.builder.inputs)
-            owner.builder.input(spec_of(leaf), path)
+            owner.builder.input(spec_of(leaf, path), path)
         positions.append(known[key])
         values.append(Value(owner, owner.builder.inputs[known[key]], argument=path))
     return values, positions
@@ -146,14 +146,20 @@ def is_number(leaf: Any) -> bool:
     return isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic)
 
 
-def spec_of(leaf: Any) -> Spec:
-    """The shape and dtype of a spec, an array, or a number."""
+def spec_of(leaf: Any, name: str = "") -> Spec:
+    """The shape and dtype of a spec, an array, or a number; `name` is for messages."""
     if isinstance(leaf, Spec):
         return leaf
     if is_number(leaf):
         return Spec((), default_dtype(leaf))
     array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else np.asarray(leaf)
-    return Spec(tuple(array.shape), as_dtype(array.dtype))
+    try:
+        return Spec(tuple(array.shape), as_dtype(array.dtype))
+    except DTypeError as found:
+        if not name:
+            raise
+        message = f"`{name}` has dtype `{array.dtype}`, which is not supported"
+        raise fail(DTypeError, "GC002", message, helps=found.diagnostic.helps) from None
 
 
 def _name_gradients(owner: Trace) -> None:

@@ -1,0 +1,194 @@
+"""What Python hands to C: each argument checked, converted, and named in messages.
+
+Enters: an entry point and the values of a call, in any nesting. Leaves: one value for each input,
+as the C wants it: arrays of the exact shape and dtype, contiguous, in native byte order, and Python
+numbers for scalars. Always holds: an array is never converted silently, only copied; Python numbers
+and lists, which have no dtype of their own, are converted, if that loses nothing of an integer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import SHORT, short
+from ..emit.entry import Argument, Entry
+from ..errors import DataError, DTypeError, ShapeError, fail
+from ..tree import Tree, flatten
+
+Array = np.ndarray[Any, Any]
+
+
+def describe(value: Any) -> str:
+    """`f64[3, 4]` for an array, the class for anything that NumPy holds as an object."""
+    array = as_array(value)
+    if array.dtype.kind == "O" and not hasattr(value, "dtype"):
+        return f"a `{type(value).__name__}`"
+    return short(array.dtype, array.shape)
+
+
+def as_array(value: Any, name: str = "argument") -> Array:
+    """`value` as NumPy sees it; a list with rows of different lengths is a `ShapeError`."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        reason = str(error).split(".")[0]
+        raise fail(ShapeError, "GC402", f"`{name}` is not an array: {reason}") from None
+
+
+def convert(a: Argument, value: Any, hint: str = "") -> Any:
+    """An argument as the C wants it. Raises `ShapeError`, `DTypeError` or `DataError`.
+
+    `hint` is what to do about a wrong number of rows.
+    """
+    if not a.shape and not isinstance(value, np.ndarray):
+        return scalar(a, value)
+    array = as_array(value, a.name)
+    if array.shape != a.shape:
+        rows = array.shape[1:] == a.shape[1:] and array.ndim == len(a.shape)
+        raise fail(
+            ShapeError,
+            "GC402",
+            f"argument `{a.name}` must be {short(a.dtype, a.shape)}, got {describe(value)}",
+            helps=(hint.format(len(array)),) if hint and rows else (),
+        )
+    array = in_dtype(a, value, array)
+    return np.ascontiguousarray(array) if a.shape else scalar(a, array.item())
+
+
+def in_dtype(a: Argument, value: Any, array: Array) -> Array:
+    """`array`, which is `value`, in the dtype of the argument, or a `DTypeError`."""
+    if array.dtype == a.dtype:
+        return array
+    if not hasattr(value, "dtype") and array.dtype.kind in "biuf":
+        with np.errstate(invalid="ignore", over="ignore"):
+            converted = array.astype(a.dtype)
+        if a.dtype.kind == "f" or np.array_equal(converted, array):
+            return converted
+    raise fail(
+        DTypeError,
+        "GC405",
+        f"argument `{a.name}` must be {short(a.dtype, a.shape)}, got {describe(value)}",
+        helps=(f"convert it: `{a.name}.astype(np.{a.dtype.name})`",),
+    )
+
+
+def scalar(a: Argument, value: Any) -> Any:
+    """A scalar argument as the Python number that cffi passes by value."""
+    kind = a.dtype.kind
+    if kind == "f" and isinstance(value, (int, float, np.floating, np.integer)):
+        return float(value)
+    if kind in "iu" and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        info = np.iinfo(a.dtype)
+        if info.min <= value <= info.max:
+            return int(value)
+        message = f"argument `{a.name}`: {value} does not fit `{SHORT[a.dtype]}`"
+        raise fail(DataError, "GC404", message)
+    if kind == "b" and isinstance(value, (bool, np.bool_)):
+        return int(value)
+    got = describe(value) if hasattr(value, "dtype") else f"a `{type(value).__name__}`"
+    message = f"argument `{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"
+    raise fail(DTypeError, "GC405", message)
+
+
+def wrong_count(name: str, expected: Sequence[str], got: int, given: str = "") -> ShapeError:
+    """The error of a call with too few or too many arguments."""
+    plural = "argument" if len(expected) == 1 else "arguments"
+    listed = f" ({', '.join(expected)})" if expected else ""
+    helps = (given,) if given and got > len(expected) else ()
+    message = f"`{name}` takes {len(expected)} {plural}{listed}, got {got}"
+    return fail(ShapeError, "GC403", message, helps=helps)
+
+
+def check_ranges(entry: Entry, values: Sequence[Any]) -> None:
+    """Raise `DataError` naming the first integer outside its range."""
+    for c in entry.checks:
+        a = entry.args[c.position]
+        check_range(a.name, np.asarray(values[c.position]), c.lower, c.upper)
+
+
+def check_range(name: str, array: Array, lower: int, upper: int) -> None:
+    """Raise `DataError` naming the first element that is not in lower <= x < upper."""
+    outside = (array < lower) | (array >= upper)
+    if outside.any():
+        where = [int(i) for i in np.argwhere(outside)[0]]
+        raise fail(
+            DataError,
+            "GC401",
+            f"`{name}{where or ''}` is {array[tuple(where)]}, outside {lower}..{upper - 1}",
+            notes=("nothing was computed and the state is unchanged",),
+        )
+
+
+class Nesting:
+    """How the arguments of an entry point are nested, and which input each of their leaves is."""
+
+    def __init__(
+        self, name: str, labels: Sequence[str], trees: Sequence[Tree], positions: Sequence[int]
+    ) -> None:
+        self.name = name
+        self.labels = list(labels)
+        self.trees = list(trees)
+        self.positions = list(positions)
+
+    @property
+    def flat(self) -> bool:
+        """Whether every argument is an array by itself."""
+        return all(tree.kind == "leaf" for tree in self.trees)
+
+    def inputs(self, args: Sequence[Any]) -> list[Any]:
+        """One value for each input. Raises `ShapeError` if `args` are nested in another way."""
+        if len(args) != len(self.trees):
+            raise wrong_count(self.name, self.labels, len(args))
+        leaves: list[tuple[str, Any]] = []
+        for label, tree, value in zip(self.labels, self.trees, args, strict=True):
+            leaves += [(label, value)] if tree.kind == "leaf" else self._leaves(label, tree, value)
+        first: dict[int, tuple[str, Any]] = {}
+        for (path, leaf), position in zip(leaves, self.positions, strict=True):
+            known, value = first.setdefault(position, (path, leaf))
+            if value is not leaf:
+                raise fail(
+                    ShapeError,
+                    "GC407",
+                    f"`{known}` and `{path}` were one array when `{self.name}` was compiled, "
+                    "and are two now",
+                    helps=("compile it for specs: `gd.f32[...]` instead of arrays",),
+                )
+        return [first[k][1] for k in range(len(first))]
+
+    def _leaves(self, label: str, tree: Tree, value: Any) -> list[tuple[str, Any]]:
+        """The leaves of one argument in the order of `tree`, whatever the order of its dicts."""
+        leaves, got = flatten(value)
+        expected, paths = tree.paths(label), got.paths(label)
+        if sorted(expected) != sorted(paths):
+            missing = [p for p in expected if p not in paths]
+            extra = [p for p in paths if p not in expected]
+            parts = [("missing", missing), ("unexpected", extra)]
+            listed = "; ".join(f"{word} `{'`, `'.join(found)}`" for word, found in parts if found)
+            message = f"argument `{label}` of `{self.name}` is nested in another way: {listed}"
+            raise fail(ShapeError, "GC406", message)
+        now_set = settings(got, label)
+        for path, value in settings(tree, label).items():
+            now = now_set.get(path)
+            if is_plain(value) and now != value:
+                message = f"`{self.name}` was compiled for `{path}` = {value!r}, got {now!r}"
+                raise fail(ShapeError, "GC408", message)
+        by_path = dict(zip(paths, leaves, strict=True))
+        return [(path, by_path[path]) for path in expected]
+
+
+def settings(tree: Tree, prefix: str = "") -> dict[str, Any]:
+    """What is compiled in: whatever lies beside the arrays and is none, by path."""
+    if tree.kind == "static":
+        return {prefix: tree.static}
+    found: dict[str, Any] = {}
+    for key, child in zip(tree.keys, tree.children, strict=True):
+        found |= settings(child, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+def is_plain(setting: Any) -> bool:
+    """Whether two settings can be told apart by `==`; other objects are compared by identity."""
+    return setting is None or isinstance(setting, (str, bool, int, float))
