@@ -26,6 +26,8 @@ def describe(value: Any) -> str:
     array = as_array(value)
     if array.dtype.kind == "O" and not hasattr(value, "dtype"):
         return f"a `{type(value).__name__}`"
+    if array.dtype not in SHORT:
+        return f"{array.dtype}{list(array.shape)}"
     return short(array.dtype, array.shape)
 
 
@@ -78,7 +80,7 @@ def in_dtype(a: Argument, value: Any, array: Array) -> Array:
 def scalar(a: Argument, value: Any) -> Any:
     """A scalar argument as the Python number that cffi passes by value."""
     kind = a.dtype.kind
-    if kind == "f" and isinstance(value, (int, float, np.floating, np.integer)):
+    if kind == "f" and is_number(value):
         return float(value)
     if kind in "iu" and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         info = np.iinfo(a.dtype)
@@ -91,6 +93,12 @@ def scalar(a: Argument, value: Any) -> Any:
     got = describe(value) if hasattr(value, "dtype") else f"a `{type(value).__name__}`"
     message = f"argument `{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"
     raise fail(DTypeError, "GC405", message)
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a number by itself; a truth value is none."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return number and not isinstance(value, bool)
 
 
 def wrong_count(name: str, expected: Sequence[str], got: int, given: str = "") -> ShapeError:

@@ -7,18 +7,18 @@ by one thread at a time for each state; what is wrong with an argument is said b
 A small step takes less time in C than a loop over its arguments would take in Python, so the usual
 case, right arrays all along, is a few tests in a row. For `step(x, y)` the text made here reads
 
-    def step(a0=missing, a1=missing, *more, lr=default2):
+    def step(x=_missing, y=_missing, *_more, lr=_default2):
         try:
-            if not (a0.__class__ is ndarray and a0.shape == shape0 and ... and not more):
-                [a0, a1, lr] = prepare((a0, a1, *more,), (lr, ))
-            with lock:
-                result = function(state, buffer(type0, a0), buffer(type1, a1), lr, cell0, arena)
-                out0 = cell0[0]
-            if result != result:
-                diagnose(result, (a0, a1, lr))
-            return result, {'accuracy': out0}
-        except GradcError as error:
-            error.__traceback__ = users_traceback(error.__traceback__)
+            if not (x.__class__ is _ndarray and x.shape == _shape0 and ... and not _more):
+                [x, y, lr] = _prepare((x, y, *_more,), (lr,))
+            with _lock:
+                _result = _function(_state, _buffer(_type0, x), ..., lr, _cell0, _arena)
+                _out0 = _cell0[0]
+            if _result != _result:
+                _diagnose((x, y, lr))
+            return _result, {'accuracy': _out0}
+        except _GradcError as error:
+            error.__traceback__ = _users_traceback(error.__traceback__)
             raise
 """
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def nested(tree: Tree) -> Form:
     """The outputs in the nesting that the traced function returned."""
     if tree.kind == "leaf":
         return Form(lambda outputs: outputs[0])
-    return Form(lambda outputs: f"build([{', '.join(outputs)}])", {"build": tree.unflatten})
+    return Form(lambda outputs: f"_build([{', '.join(outputs)}])", {"_build": tree.unflatten})
 
 
 def loss_and_metrics(metrics: Sequence[str]) -> Form:
@@ -95,6 +96,7 @@ def compile_call(
 ) -> Callable[..., Any]:
     """A Python function that checks its arguments, runs the C and gives the result as `form` says.
 
+    All names but those of the arguments begin with an underscore, so that none can be another.
     `defaults` are values of trailing scalar arguments, given by name or not at all. `hint` is what
     to do about a wrong number of rows.
     """
@@ -102,40 +104,40 @@ def compile_call(
     data = e.args[: len(e.args) - len(defaults)]
     named = e.args[len(data) :]
     scope: dict[str, Any] = {
-        "ndarray": np.ndarray, "buffer": native.ffi.from_buffer, "function": native.function,
-        "lock": native.lock, "arena": native.arena_pointer, "state": native.state_pointer,
-        "empty": np.empty, "diagnose": native.diagnose, "missing": MISSING,
-        "prepare": _preparation(e.name or native.name, data, named, defaults, hint), "float": float,
-        "GradcError": GradcError, "users_traceback": users_traceback, **form.scope,
+        "_ndarray": np.ndarray, "_buffer": native.ffi.from_buffer, "_function": native.function,
+        "_lock": native.lock, "_arena": native.arena_pointer, "_state": native.state_pointer,
+        "_empty": np.empty, "_diagnose": native.diagnose, "_missing": MISSING,
+        "_prepare": _preparation(e.name or native.name, data, named, defaults, hint),
+        "_GradcError": GradcError, "_users_traceback": users_traceback, **form.scope,
     }  # fmt: skip
-    values = [*(f"a{k}" for k in range(len(data))), *defaults]
-    params = [f"a{k}=missing" for k in range(len(data))] + ["*more"]
-    for k, name in enumerate(defaults, len(data)):
-        scope[f"default{k}"] = float(defaults[name])
-        params.append(f"{name}=default{k}")
+    values = [*_parameters(data, defaults), *defaults]
+    positional, by_name = values[: len(data)], values[len(data) :]
+    params = [*(f"{v}=_missing" for v in positional), "*_more"]
+    for k, name in enumerate(by_name):
+        scope[f"_default{k}"] = float(defaults[name])
+        params.append(f"{name}=_default{k}")
     given, tests = _inputs(native, values, scope)
     before, outs, after, results = _outputs(native, form, scope)
-    call = ", ".join([*(["state"] if native.state_pointer else []), *given, *outs, "arena"])
-    everything = f"({''.join(f'{v}, ' for v in values)})"
-    prepared = f"prepare(({''.join(f'a{k}, ' for k in range(len(data)))}*more,), "
+    call = ", ".join([*(["_state"] if native.state_pointer else []), *given, *outs, "_arena"])
+    prepared = f"_prepare(({_listed(positional)}*_more,), ({_listed(by_name)}))"
     body = [
-        f"if not ({' and '.join([*tests, 'not more'])}):",
-        f"    [{', '.join(values)}] = {prepared}({''.join(f'{n}, ' for n in defaults)}))",
+        f"if not ({' and '.join([*tests, 'not _more'])}):",
+        f"    [{', '.join(values)}] = {prepared}",
         *before,
-        "with lock:",
-        f"    result = function({call})",
+        "with _lock:",
+        f"    _result = _function({call})",
         *(f"    {line}" for line in after),
     ]
     if e.checks:
-        failed = "result != result" if e.returns_value else "result"
-        body += [f"if {failed}:", f"    diagnose({everything})"]
+        failed = "_result != _result" if e.returns_value else "_result"
+        body += [f"if {failed}:", f"    _diagnose(({_listed(values)}))"]
     body.append(f"return {form.expression(results)}")
     text = "\n".join([
         f"def call({', '.join(params)}):",
         "    try:",
         *(f"        {line}" for line in body),
-        "    except GradcError as error:",
-        "        error.__traceback__ = users_traceback(error.__traceback__)",
+        "    except _GradcError as error:",
+        "        error.__traceback__ = _users_traceback(error.__traceback__)",
         "        raise",
     ])  # fmt: skip
     # Named after this file: frames of gradc's own files are cut from what the user sees.
@@ -143,6 +145,19 @@ def compile_call(
     function: Callable[..., Any] = scope["call"]
     function.__name__ = function.__qualname__ = e.name or native.name
     return function
+
+
+def _listed(names: Sequence[str]) -> str:
+    return "".join(f"{name}, " for name in names)
+
+
+def _parameters(data: Sequence[Argument], defaults: Mapping[str, float]) -> list[str]:
+    """What the arguments are called in Python: as the user calls them, if that can be."""
+    names: list[str] = []
+    for k, a in enumerate(data):
+        usable = a.name.isidentifier() and not a.name.startswith("_") and not iskeyword(a.name)
+        names.append(a.name if usable and a.name not in {*names, *defaults} else f"_{k}")
+    return names
 
 
 def _preparation(
@@ -177,11 +192,11 @@ def _inputs(
             tests.append(f"{v}.__class__ is float" if a.dtype.kind == "f" else "False")
             given.append(v)
             continue
-        scope |= {f"dtype{k}": a.dtype, f"shape{k}": a.shape, f"type{k}": native.c_array(a)}
-        tests.append(f"{v}.__class__ is ndarray and {v}.shape == shape{k}")
-        tests.append(f"({v}.dtype is dtype{k} or {v}.dtype == dtype{k})")
+        scope |= {f"_dtype{k}": a.dtype, f"_shape{k}": a.shape, f"_type{k}": native.c_array(a)}
+        tests.append(f"{v}.__class__ is _ndarray and {v}.shape == _shape{k}")
+        tests.append(f"({v}.dtype is _dtype{k} or {v}.dtype == _dtype{k})")
         tests.append(f"{v}.flags.c_contiguous")
-        given.append(f"buffer(type{k}, {v})")
+        given.append(f"_buffer(_type{k}, {v})")
     return given, tests
 
 
@@ -195,19 +210,19 @@ def _outputs(
     e = native.entry
     before, outs, after, results = [], [], [], []
     if e.returns_value:
-        results.append(_number(e.outputs[0], "result", form, scope))
+        results.append(_number(e.outputs[0], "_result", form, scope))
     for k, a in enumerate(e.pointers):
         if a.shape:
-            scope |= {f"out_dtype{k}": a.dtype, f"out_shape{k}": a.shape}
-            scope[f"out_type{k}"] = native.c_array(a)
-            before.append(f"out{k} = empty(out_shape{k}, out_dtype{k})")
-            outs.append(f"buffer(out_type{k}, out{k}, True)")
-            results.append(f"out{k}")
+            scope |= {f"_out_dtype{k}": a.dtype, f"_out_shape{k}": a.shape}
+            scope[f"_out_type{k}"] = native.c_array(a)
+            before.append(f"_out{k} = _empty(_out_shape{k}, _out_dtype{k})")
+            outs.append(f"_buffer(_out_type{k}, _out{k}, True)")
+            results.append(f"_out{k}")
         else:
-            scope[f"cell{k}"] = native.ffi.new(native.c_array(a), 1)
-            outs.append(f"cell{k}")
-            after.append(f"out{k} = cell{k}[0]")
-            results.append(_number(a, f"out{k}", form, scope))
+            scope[f"_cell{k}"] = native.ffi.new(native.c_array(a), 1)
+            outs.append(f"_cell{k}")
+            after.append(f"_out{k} = _cell{k}[0]")
+            results.append(_number(a, f"_out{k}", form, scope))
     return before, outs, after, results
 
 
@@ -215,5 +230,5 @@ def _number(a: Argument, value: str, form: Form, scope: dict[str, Any]) -> str:
     """A 0-d output: `value` is the Python number that cffi made of it."""
     if form.floats:
         return value if a.dtype.kind == "f" else f"float({value})"
-    scope[f"as_{a.dtype.name}"] = a.dtype.type
-    return f"as_{a.dtype.name}({value})"
+    scope[f"_as_{a.dtype.name}"] = a.dtype.type
+    return f"_as_{a.dtype.name}({value})"

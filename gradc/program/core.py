@@ -20,11 +20,12 @@ from ..emit.example import example_main
 from ..errors import ArgumentError, BuildError, fail
 from ..graph import Graph
 from ..lower.pointwise import Names, identifier
-from ..lower.reserved import ARGUMENTS
+from ..lower.reserved import ARGUMENTS, HEADER_NAMES
 from ..lower.target import TARGETS
 from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
 from ..trace import Traced
+from ..tree import Tree
 from .describe import KernelInfo, Stage, kernel_infos, node_of_line, stages
 from .native import NativeEntry, State, aligned_bytes
 
@@ -69,15 +70,22 @@ def _native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
         return "scalar"  # the text can still be had; the build will say what is missing
 
 
+def program_name(text: str) -> str:
+    """What C calls a program; its header must not hide one that it includes."""
+    name = identifier(text)
+    return f"{name}_program" if name in HEADER_NAMES or name.startswith("gradc_") else name
+
+
 def runtime_header(name: str) -> str:
     """The text of one of the C headers that generated code includes."""
     return resources.files("gradc.runtime").joinpath(name).read_text(encoding="utf-8")
 
 
-def output_names(traced: Traced, skip: int, names: Names) -> tuple[str, ...]:
-    """C names for the outputs after the first `skip`, from their paths in the result."""
-    paths = traced.out_tree.paths()[skip:]
-    return tuple(names.fresh(identifier(p)) if p else names.fresh("out") for p in paths)
+def output_names(results: Tree, names: Names) -> tuple[str, ...]:
+    """C names for outputs, from their paths in the result: `out`, `out_0`, `accuracy`."""
+    paths = results.paths()
+    labels = (f"out_{p}" if p[:1].isdigit() else p or "out" for p in paths)
+    return tuple(names.fresh(identifier(label)) for label in labels)
 
 
 def input_paths(traced: Traced) -> list[str]:
@@ -155,7 +163,7 @@ class Core:
         )  # fmt: skip
         info = module.info
         how = "cached" if info.cached else f"{info.compiler} {' '.join(info.flags[:2])}"
-        self.stages.append(Stage("Compiled", info.path.name, how, info.seconds))
+        self.stages.append(Stage("Compiled", f"{self.compiled.name}.so", how, info.seconds))
         return module
 
     def entry(self, name: str) -> NativeEntry:

@@ -93,7 +93,7 @@ def stages(
     scalars = sum(prod(shape) for shape in parameters)
     plural = "parameter" if len(parameters) == 1 else "parameters"
     what = f"{len(forward)} nodes, {len(parameters)} {plural} ({scalars:,} scalars)"
-    result = [Stage("Traced", job.name, what, traced)]
+    result = [Stage("Traced", job.name or compiled.name, what, traced)]
     if gradient:
         detail = f"+{gradient} nodes, {len(job.replaced)} updates"
         result.append(Stage("Derived", "gradients", detail, 0.0))

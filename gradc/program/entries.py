@@ -18,14 +18,20 @@ from ..dtypes import short
 from ..errors import ShapeError, TraceError, UnsupportedError, fail
 from ..graph import Graph
 from ..lower.naming import MARKERS, derive_names
-from ..lower.pointwise import Names, identifier
 from ..ops.table import Kind
 from ..pipeline import Job, Leaf
 from ..trace import Traced, error, spec_of, trace_tree
 from ..trace import argument_names as labels_of
 from ..tree import Tree, flatten
 from .arguments import Nesting
-from .core import Options, argument_names, batch_of, input_paths, target_of
+from .core import (
+    Options,
+    argument_names,
+    batch_of,
+    input_paths,
+    output_names,
+    target_of,
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ def make_job(
     graph = Graph(graph.nodes, graph.inputs, outputs)
     arrays = [graph[i].spec for i in graph.inputs[count:] if graph[i].shape]
     batch = batch_of(arrays) if entry.updates else None
-    result_names = _result_names(results, free)
+    result_names = output_names(results, free)
     job = Job(
         name, graph, count, replaced, arguments, result_names, target_of(options), batch=batch
     )
@@ -195,7 +201,3 @@ def _new_state(name: str, new: Tree, graph: Graph, known: StateLeaves) -> dict[i
                 span=node.span,
             )
     return chosen
-
-
-def _result_names(tree: Tree, free: Names) -> tuple[str, ...]:
-    return tuple(free.fresh(identifier(p)) if p else free.fresh("out") for p in tree.paths())

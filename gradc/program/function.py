@@ -18,7 +18,6 @@ import numpy as np
 
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
-from ..lower.pointwise import identifier
 from ..lower.reserved import GLOBAL
 from ..passes.memory import MemoryPlan
 from ..pipeline import Job
@@ -34,6 +33,7 @@ from .core import (
     input_paths,
     make_core,
     output_names,
+    program_name,
     target_of,
 )
 from .describe import KernelInfo, Stage
@@ -141,16 +141,16 @@ def compile(
     raises; the C compiler first runs when the function is first called.
     """
     label = str(name or getattr(fn, "__name__", "function"))
-    c_label = identifier(label if label != "<lambda>" else "function")
+    c_label = program_name(label if label != "<lambda>" else "function")
     options = Options(
         f"{c_label}_function" if c_label in GLOBAL else c_label,
         target, compiler, tuple(cflags), cache_dir,
     )  # fmt: skip
     start = time.perf_counter()
-    traced = trace_tree(fn, *args)
+    traced = trace_tree(fn, *args, tied=False)
     seconds = time.perf_counter() - start
     arguments, names = argument_names(input_paths(traced))
-    results = output_names(traced, 0, names)
+    results = output_names(traced.out_tree, names)
     job = Job("", traced.graph, 0, (), arguments, results, target_of(options))
     core = make_core(options, (), [job], traced_seconds=seconds)
     labels = trace_names(fn, len(args))

@@ -20,7 +20,7 @@ from ..passes.memory import MemoryPlan
 from ..pipeline import Job
 from .arguments import Nesting
 from .call import nested
-from .core import Core, Options, make_core
+from .core import Core, Options, make_core, program_name
 from .describe import KernelInfo, Stage
 from .entries import EntryDef, EntryTrace, StateLeaves, make_job, state_leaves
 from .native import State
@@ -139,7 +139,7 @@ def program(
     ...)`.
     """
     _check_labels(entries)
-    options = Options(identifier(name), target, compiler, tuple(cflags), cache_dir)
+    options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
     known = state_leaves(state, lambda path: path)
     core, traces = build_core(entries, state, known, options)
     return Program(core, entries, traces)

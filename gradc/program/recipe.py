@@ -18,6 +18,7 @@ from ..dtypes import Spec
 from ..errors import ArgumentError, ShapeError, TraceError, fail
 from ..trace import argument_names, error, spec_of
 from ..tree import flatten
+from .arguments import is_number
 from .entries import EntryDef
 
 
@@ -52,7 +53,7 @@ class Recipe:
             raise fail(TraceError, "GC508", "the model has no floating-point parameters to train")
         widest = max((dtypes[p] for p in self.trained), key=lambda d: d.itemsize)
         rate = getattr(optimizer, "lr", None)
-        self.lr = widest.type(rate) if is_rate(rate) else None
+        self.lr = widest.type(rate) if is_number(rate) else None
         opt = optimizer.init({p: params[p] for p in self.trained})
         counters = {"step": np.zeros((), np.uint64), "seed": np.zeros((), np.uint64)}
         self.state = {"params": params, "opt": opt, **counters}
@@ -140,12 +141,6 @@ class Recipe:
     def _predict(self, state: dict[str, Any], *args: Any) -> Any:
         assert self.predict is not None
         return self.predict(self.rebuild(state["params"]), *args)
-
-
-def is_rate(value: Any) -> bool:
-    """Whether it is a number that can be a learning rate."""
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    return number and not isinstance(value, bool)
 
 
 def batch_specs(specs: Sequence[Any]) -> tuple[Spec, ...]:

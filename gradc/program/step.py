@@ -18,12 +18,11 @@ import numpy as np
 from ..dtypes import Spec, short
 from ..errors import ArgumentError, CheckpointError, ShapeError, fail, user_errors
 from ..graph import Graph
-from ..lower.pointwise import identifier
 from ..passes.memory import MemoryPlan
 from ..pipeline import Leaf
 from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
-from .core import Core, Options
+from .core import Core, Options, program_name
 from .describe import KernelInfo, Stage
 from .entries import EntryTrace, StateLeaves, state_leaves
 from .general import build_core
@@ -287,7 +286,7 @@ def train_step(
     step, a callable one is traced in. Options as in `compile`. Raises `TraceError` for a parameter
     that no gradient reaches.
     """
-    options = Options(identifier(name), target, compiler, tuple(cflags), cache_dir)
+    options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
     recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)
     known = state_leaves(recipe.state, _display)
     known = StateLeaves(
@@ -301,6 +300,8 @@ def _make(
 ) -> TrainStep:
     shared = share._core if share else None
     core, traces = build_core(recipe.entries(), recipe.state, known, options, shared)
+    what = getattr(recipe.loss, "__name__", "loss")
+    core.stages[0] = replace(core.stages[0], what=what)
     return TrainStep(core, recipe, known, traces, share._family if share else None)
 
 
