@@ -398,14 +398,19 @@ def _settle(p: _Problem, order: list[int], limit: int) -> list[int]:
     moved = True
     while moved and swaps > 0:
         moved = False
+        done, live = 0, p.start
         for k in range(len(order) - 1):
             a, b = order[k], order[k + 1]
-            if a < b or p.before[b] >> a & 1:
-                continue
-            swaps -= 1
-            swapped = [*order[:k], b, a, *order[k + 2 :]]
-            if p.peak(swapped) <= limit:
-                order, moved = swapped, True
-            if swaps == 0:
-                break
+            if a > b and not p.before[b] >> a & 1:
+                swaps -= 1
+                # What lives before and after the two does not depend on which of them is first.
+                run, leave = p.cost(b, done)
+                then = live + leave + p.cost(a, done | 1 << b)[0]
+                if max(live + run, then) <= limit:
+                    order[k], order[k + 1] = b, a
+                    moved = True
+                if swaps == 0:
+                    break
+            live += p.cost(order[k], done)[1]
+            done |= 1 << order[k]
     return order
