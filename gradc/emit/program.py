@@ -48,7 +48,8 @@ class ProgramPrinter:
         self.body = Writer()
         self.origin: list[tuple[str, tuple[int, ...]]] = []
         self.shared: dict[str, str] = {}
-        own = {f"{name}_{e.name}" if e.name else name for e in entries}
+        own = {Declarations(name).function_name(e) for e in entries}
+        own |= {a.identifier for e in entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}

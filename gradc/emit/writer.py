@@ -45,8 +45,9 @@ class Writer:
             yield
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
-        """A comment, folded to the line width; `*/` in the text is made harmless."""
-        text = text.replace("*/", "* /")
+        """A comment, folded to the line width; what would end it or puzzle a reader is not shown."""
+        text = text.replace("*/", "* /").replace("/*", "/ *")
+        text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
         room = WIDTH - 4 * self._depth - 6
         parts = [p for line in text.split("\n") for p in (textwrap.wrap(line, room) or [""])]
         if len(parts) == 1:
