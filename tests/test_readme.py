@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import re
 import shutil
 import subprocess
@@ -9,6 +11,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+
+import gradc as gd
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,6 +40,30 @@ def test_the_model_of_the_readme_runs_as_printed(tmp_path, monkeypatch, capsys):
     value, gradients = names["f"](3.0, 5.0, 2.0)
     assert (float(value), [float(g) for g in gradients]) == (16.0, [2.0, 2.0, 8.0])
     assert "mul" in capsys.readouterr().out
+
+
+def excerpt_of(source: str) -> str:
+    """One kernel of the C of examples/mnist.py, and the calls of `mnist_step` from its first on."""
+    kernel = re.search(r"/\* fc1_relu .*?\n}\n", source, flags=re.DOTALL)
+    calls = re.search(r"float mnist_step\(.*?(    float loss;\n.*?\n}\n)", source, flags=re.DOTALL)
+    assert kernel is not None
+    assert calls is not None
+    return f"{kernel[0]}\n...\n\n{calls[1]}"
+
+
+def test_the_c_of_the_readme_is_what_is_generated(monkeypatch, request):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    mnist = importlib.import_module("mnist")
+    avx512 = functools.partial(gd.train_step, target="avx512")
+    monkeypatch.setattr(gd, "train_step", avx512)
+    before, start, rest = README.partition("```c\n")
+    shown, end, after = rest.partition("```\n")
+    excerpt = excerpt_of(mnist.step().source)
+    if request.config.getoption("--renew-golden"):
+        text = f"{before}{start}{excerpt}{end}{after}"
+        (ROOT / "README.md").write_text(text, encoding="utf-8")
+        shown = excerpt
+    assert shown == excerpt, "the C changed; if that is meant, run pytest with --renew-golden"
 
 
 def test_the_two_commands_are_where_the_checks_look_for_them():
