@@ -81,13 +81,13 @@ if TYPE_CHECKING:
     from .errors import ShapeError as ShapeError
     from .errors import TraceError as TraceError
     from .errors import UnsupportedError as UnsupportedError
-    from .functions import *
+    from .functions import *  # noqa: F403 (the Array API names)
     from .graph import Graph as Graph
     from .graph import Node as Node
     from .program import Function as Function
     from .program import Program as Program
     from .program import TrainStep as TrainStep
-    from .program import compile as compile
+    from .program import compile as compile  # noqa: A004 (as NumPy-like compilers call it)
     from .program import jit as jit
     from .program import program as program
     from .program import query as query

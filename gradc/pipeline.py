@@ -121,7 +121,8 @@ def lowered(job: Job) -> None:
 
 def planned(job: Job) -> None:
     """Kernels are ordered, and every buffer gets its place."""
-    assert job.roles is not None and job.names is not None
+    assert job.roles is not None
+    assert job.names is not None
     job.plan = bind(job.graph, job.kernels, job.roles, job.names.bases)
 
 

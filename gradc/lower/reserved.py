@@ -1,9 +1,9 @@
 """Words that a name in the generated C must not be.
 
 Enters: the op table. Leaves: `RESERVED`, for names within a function; `MEMBERS`, of a struct;
-`ARGUMENTS`, of entry points; `GLOBAL`, of functions. Always holds: a name outside of it is neither
-a keyword of C or C++, nor a type, macro or function that the generated text or the headers it
-includes rely on.
+`ARGUMENTS`, of entry points; `GLOBAL`, of functions; `HEADER_NAMES`, of programs. Always holds: a
+name outside of it is neither a keyword of C or C++, nor a type, macro or function that the
+generated text or the headers it includes rely on.
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ LIBRARY = """
     isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper
     asctime clock ctime difftime gmtime localtime mktime strftime time signal raise
 """
+FILES = """
+    assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
+    stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar
+    wchar wctype simd random
+"""
+"""Headers of the C library and, in short, of gradc's runtime: a program's own must hide none."""
 MANY = "state arena samples order count base sample i k"
 """Names that an entry point itself uses beside its arguments."""
 
@@ -66,4 +72,5 @@ MANY = "state arena samples order count base sample i k"
 RESERVED = frozenset((KEYWORDS + HEADERS + OWN).split()) | _functions()
 MEMBERS = frozenset((KEYWORDS + HEADERS).split())
 ARGUMENTS = (RESERVED - set(OWN.split())) | set(MANY.split())
+HEADER_NAMES = frozenset(FILES.split())
 GLOBAL = RESERVED | set(LIBRARY.split()) | {f + end for f in MATH.split() for end in ("", "f", "l")}

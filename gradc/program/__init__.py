@@ -7,7 +7,7 @@ one struct; each object owns its state and its arena, so two objects may run in 
 
 from .describe import KernelInfo, Stage
 from .entries import query, update
-from .function import Function, compile, jit
+from .function import Function, compile, jit  # noqa: A004
 from .general import Program, program
 from .step import TrainStep, train_step
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
 from ..lower.reserved import GLOBAL
@@ -125,7 +123,7 @@ class Function(Quick):
 
 
 @user_errors
-def compile(
+def compile(  # noqa: A001 (as NumPy-like compilers call it)
     fn: Callable[..., Any],
     *args: Any,
     name: str | None = None,
@@ -181,16 +179,14 @@ def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
 
 def _specialisation(args: Sequence[Any]) -> Any:
-    """What a compiled function depends on: the nesting, the specs, ties, and what is no array."""
+    """What a compiled function depends on: the nesting, the specs, and what is no array."""
     leaves, tree = flatten(tuple(args))
     specs = tuple(spec_of(leaf) for leaf in leaves)
-    ties = [id(leaf) if isinstance(leaf, np.ndarray) else -k for k, leaf in enumerate(leaves)]
-    same = tuple(ties.index(t) for t in ties)
     beside = tuple(
         (path, type(value), value if is_plain(value) else id(value))
         for path, value in settings(tree).items()
     )
-    return tuple(tree.paths()), specs, same, beside
+    return tuple(tree.paths()), specs, beside
 
 
 def positional(

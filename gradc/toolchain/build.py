@@ -234,8 +234,8 @@ def _commands(job: _Job) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, .
     mac = ("-bundle", "-undefined", "dynamic_lookup")
     shared = mac if sys.platform == "darwin" else ("-shared",)
     return (
-        (*own, "-I.", "-c", f"{job.name}.c", "-o", "source.o"),
-        (*quick, "-I.", python, "-c", f"{job.module}.c", "-o", "wrapper.o"),
+        (*own, "-c", f"{job.name}.c", "-o", "source.o"),
+        (*quick, python, "-c", f"{job.module}.c", "-o", "wrapper.o"),
         (*own, *shared, "source.o", "wrapper.o", "-o", job.library, "-lm"),
     )
 
