@@ -27,6 +27,8 @@ class Spec:
 
     def __post_init__(self) -> None:
         for n in self.shape:
+            if type(n) is int and n >= 0:
+                continue
             if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
                 raise fail(
                     DTypeError, "GC001", f"a spec's extents are non-negative integers, got {n!r}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ class Node:
 
     @property
     def size(self) -> int:
-        return self.spec.size
+        return prod(self.shape)
 
     @property
     def nbytes(self) -> int:

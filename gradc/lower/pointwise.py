@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from ..dtypes import DType
@@ -35,6 +36,7 @@ from .nest import (
 Simple = Ref | Literal
 
 
+@cache
 def identifier(text: str) -> str:
     """`text` as the body of a C identifier."""
     name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")

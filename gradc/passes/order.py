@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 TaskId = int | str
 InPlace = tuple[TaskId, str, str]
@@ -393,7 +393,7 @@ def _walk_back(came: Mapping[int, tuple[int, int]], done: int) -> list[int]:
 
 def _settle(p: _Problem, order: list[int], limit: int) -> list[int]:
     """Bring `order` nearer to the given one: swap neighbours while the peak is within `limit`."""
-    order = list(order)
+    order, cost = list(order), cache(p.cost)
     swaps = SETTLE_SWAPS
     moved = True
     while moved and swaps > 0:
@@ -404,13 +404,13 @@ def _settle(p: _Problem, order: list[int], limit: int) -> list[int]:
             if a > b and not p.before[b] >> a & 1:
                 swaps -= 1
                 # What lives before and after the two does not depend on which of them is first.
-                run, leave = p.cost(b, done)
-                then = live + leave + p.cost(a, done | 1 << b)[0]
+                run, leave = cost(b, done)
+                then = live + leave + cost(a, done | 1 << b)[0]
                 if max(live + run, then) <= limit:
                     order[k], order[k + 1] = b, a
                     moved = True
                 if swaps == 0:
                     break
-            live += p.cost(order[k], done)[1]
+            live += cost(order[k], done)[1]
             done |= 1 << order[k]
     return order
