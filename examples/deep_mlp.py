@@ -33,9 +33,10 @@ class MLP(nn.Module):
 
     def __call__(self, x):
         *hidden, last = self.layers
+        h = x
         for layer in hidden:
-            x = self.activation(layer(x))
-        return last(x)
+            h = self.activation(layer(h))
+        return last(h)
 
 
 def loss(model, x, y):

@@ -5,6 +5,7 @@ Expected values are computed here in NumPy from the formulas, never by gradc.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 import gradc as gd
 from gradc import nn, optim
+from gradc.cli import main
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 
@@ -309,17 +311,27 @@ def reused(graph, op):
     ]
 
 
-def test_tanh_is_stored_by_the_forward_pass_and_read_by_the_backward_pass(capsys):
-    from gradc.cli import main
+def test_tanh_is_stored_by_the_forward_pass_and_read_by_the_backward_pass():
+    graph = deep_mlp.step(layers=3, activation="tanh").graph
+    assert len(reused(graph, "tanh")) == 2
+    assert sum(n.op == "tanh" for n in graph) == 2  # computed once, not again
 
-    step = deep_mlp.step(layers=3, activation="tanh")
-    stored = reused(step.graph, "tanh")
-    assert len(stored) == 2
-    assert sum(n.op == "tanh" for n in step.graph) == 2  # computed once, not again
-    example = Path(deep_mlp.__file__)
-    main(["inspect", f"{example}:step", "--memory"])
-    shown = capsys.readouterr().out
-    assert "backward" in shown
+
+def test_inspect_shows_what_the_forward_pass_stores_for_the_backward_pass(capsys):
+    example = f"{deep_mlp.__file__}:step"
+    assert main(["inspect", example, "--memory"]) == 0
+    lives = re.findall(r"(\d+)\.\.(\d+) +(\w+) +f32\[32, 32\]", capsys.readouterr().out)
+    assert main(["inspect", example, "--graph"]) == 0
+    assert "(gradient of #" in capsys.readouterr().out
+    kernels = [k.name for k in deep_mlp.step().kernels]
+    stored = {
+        name
+        for first, last, name in lives
+        if kernels[int(first)].startswith("forward")
+        and kernels[int(last)].startswith(("backward", "update"))
+    }
+    assert len(stored) == 3  # the outputs of the three hidden layers
+    assert "layers_0_tanh" in stored
 
 
 def test_the_gradient_of_relu_is_taken_from_its_output():
