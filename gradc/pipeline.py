@@ -84,12 +84,12 @@ def simplified(job: Job) -> None:
 
 
 def drop_unchanged(job: Job) -> None:
-    """A leaf that is returned as it came needs no storing."""
+    """A leaf that is returned as it came, or has no elements, needs no storing."""
     graph, count = job.graph, len(job.replaced)
     pairs = list(zip(job.replaced, graph.outputs[:count], strict=True))
-    kept = [(leaf, out) for leaf, out in pairs if out != graph.inputs[leaf]]
+    kept = [(leaf, o) for leaf, o in pairs if o != graph.inputs[leaf] and graph[o].size]
     job.replaced = tuple(leaf for leaf, _ in kept)
-    outputs = (*(out for _, out in kept), *graph.outputs[count:])
+    outputs = (*(o for _, o in kept), *graph.outputs[count:])
     job.graph = Graph(graph.nodes, graph.inputs, outputs)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..dtypes import DType, c_name, short
 from ..lower.bind import Call, Place
 from ..lower.pointwise import Names, identifier
-from ..lower.reserved import RESERVED
+from ..lower.reserved import ARGUMENTS, RESERVED
 from .entry import Argument, Check, Declarations, Entry, aligned
 from .state import Member
 from .writer import Writer
@@ -67,9 +67,9 @@ class CallPrinter:
         a = e.args[c.position]
         result = "NAN" if e.returns_value else str(1 + c.position)
         value = f"{a.identifier}[k]" if a.shape else a.identifier
-        tests = [f"{value} >= {c.upper}"]
-        if a.dtype.kind == "i":
-            tests.insert(0, f"{value} < {c.lower}")
+        limits = np.iinfo(a.dtype)
+        tests = [f"{value} < {c.lower}"] if c.lower > limits.min else []
+        tests += [f"{value} >= {c.upper}"] if c.upper <= limits.max else []
         if not a.shape:
             with w.block(f"if ({' || '.join(tests)})"):
                 w.line(f"return {result};")
@@ -163,6 +163,8 @@ class CallPrinter:
         w.comment(self.d.describe_many(e))
         self.d.many_signature(w, e, "")
         data = [a for a in e.args if a.shape]
+        names = Names(ARGUMENTS | {a.identifier for a in (*e.args, *e.outputs)})
+        batch = {a.identifier: names.fresh(f"{a.identifier}_batch") for a in data}
         with w.block(""):
             if rows > 1:
                 w.line("unsigned char *const base = (unsigned char *)arena;")
@@ -171,7 +173,7 @@ class CallPrinter:
                     kind = c_name(a.dtype)
                     where = f"({kind} *)(void *)(base + {offset})"
                     w.line(
-                        f"{kind} *const {a.identifier}_batch = {where};"
+                        f"{kind} *const {batch[a.identifier]} = {where};"
                         f" /* {short(a.dtype, a.shape)} */"
                     )
                     offset += aligned(a.size * a.dtype.itemsize)
@@ -181,12 +183,12 @@ class CallPrinter:
                         w.line(f"const size_t sample = order[k * {rows} + i];")
                         self._stop(w)
                         for a in data:
-                            self._gather(w, a, a.size // rows)
+                            self._gather(w, a, batch[a.identifier], a.size // rows)
                 else:
                     w.line("const size_t sample = order[k];")
                     self._stop(w)
                 given = [
-                    (f"{a.identifier}_batch" if rows > 1 else f"&{a.identifier}[sample * {a.size}]")
+                    (batch[a.identifier] if rows > 1 else f"&{a.identifier}[sample * {a.size}]")
                     if a.shape
                     else a.identifier
                     for a in e.args
@@ -204,10 +206,11 @@ class CallPrinter:
         with w.block("if (sample >= samples)"):
             w.line("return k;")
 
-    def _gather(self, w: Writer, a: Argument, width: int) -> None:
+    def _gather(self, w: Writer, a: Argument, batch: str, width: int) -> None:
+        """Row `sample` of an argument becomes row i of the batch."""
         if width == 1:
-            w.line(f"{a.identifier}_batch[i] = {a.identifier}[sample];")
+            w.line(f"{batch}[i] = {a.identifier}[sample];")
             return
-        target = f"&{a.identifier}_batch[i * {width}]"
+        target = f"&{batch}[i * {width}]"
         source = f"&{a.identifier}[sample * {width}]"
         w.line(f"memcpy({target}, {source}, {width * a.dtype.itemsize});")

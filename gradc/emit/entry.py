@@ -96,7 +96,7 @@ class Declarations:
     def describe(self, e: Entry) -> str:
         args = ", ".join(f"{a.identifier} {short(a.dtype, a.shape)}" for a in e.args)
         outs = ", ".join(f"{a.identifier} {short(a.dtype, a.shape)}" for a in e.outputs)
-        text = f"{e.name}: takes {args or 'nothing'}; gives {outs or 'nothing'}"
+        text = f"{e.name or self.name}: takes {args or 'nothing'}; gives {outs or 'nothing'}"
         if e.updates:
             text += ", and replaces the state"
         for c in e.checks:

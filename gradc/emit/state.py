@@ -21,6 +21,8 @@ ALIGN_FROM = 256
 """Bytes from which an array is aligned to a cache line."""
 CACHE_LINE = 64
 VALUES_PER_LINE = 8
+DRAWN = ("uniform", "normal", "seed")
+"""Recipes that depend on the seed."""
 
 
 @dataclass(frozen=True)
@@ -69,19 +71,20 @@ def round_up(n: int, to: int) -> int:
 def state_bytes(members: Sequence[Member]) -> int:
     """`sizeof` of the struct; an empty struct is not C, so there is at least one byte."""
     end = max((m.offset + m.nbytes for m in members), default=0)
-    return round_up(max(end, 1), max((m.alignment for m in members), default=1))
+    return round_up(max(end, 1), max((m.alignment for m in members if m.size), default=1))
 
 
 def write_struct(w: Writer, name: str, members: Sequence[Member]) -> None:
     """The struct definition."""
     with w.block(f"struct {name}_state", end="};"):
-        for m in members:
+        stored = [m for m in members if m.size]  # C has no arrays without elements
+        for m in stored:
             align = f"GRADC_ALIGNED({m.alignment}) " if m.alignment > 4 else ""
             extent = f"[{' * '.join(map(str, m.stored_shape))}]" if m.shape else ""
             how = f", stored as {list(m.stored_shape)}" if m.swapped else ""
             comment = f"/* {short(m.dtype, m.shape)}{how} */"
             w.line(f"{align}{c_name(m.dtype)} {m.identifier}{extent}; {comment}")
-        if not members:
+        if not stored:
             w.line("char nothing;")
 
 
@@ -94,10 +97,10 @@ def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
     w.line(f"void {name}_init({name}_state *state, uint64_t seed)")
     with w.block(""):
         w.line("memset(state, 0, sizeof *state);")
-        if not any(m.recipe and m.recipe[0] in ("uniform", "normal", "seed") for m in members):
+        if not any(m.recipe and m.recipe[0] in DRAWN and m.size for m in members):
             w.line("(void)seed;")
         for stream, m in enumerate(members):
-            match m.recipe:
+            match m.recipe if m.size else ("constant", 0):
                 case ("seed",):
                     w.line(f"state->{m.identifier} = seed;")
                 case ("uniform" | "normal" as kind, first, second):

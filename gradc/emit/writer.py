@@ -45,7 +45,7 @@ class Writer:
             yield
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
-        """A comment, folded to the line width; what would end it or puzzle a reader is not shown."""
+        """A comment, folded to the line width; what would end it or mislead is not shown."""
         text = text.replace("*/", "* /").replace("/*", "/ *")
         text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
         room = WIDTH - 4 * self._depth - 6

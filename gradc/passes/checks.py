@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import UnsupportedError, fail
+import numpy as np
+
+from ..errors import GradcError, UnsupportedError, fail
 from ..graph import Graph, Node
 from .rewrite import Rewriter
 
@@ -33,15 +35,21 @@ def extract_checks(graph: Graph, leaves: int) -> tuple[Graph, tuple[InputCheck, 
     def visit(node: Node, args: tuple[int, ...]) -> int:
         if node.op != "bounded":
             return rewriter.copy(node, args)
-        position = graph.inputs.index(_origin(graph, node)) - leaves
-        checks.add(InputCheck(position, node.attrs["lower"], node.attrs["upper"]))
+        origin = _origin(graph, node)
+        position = graph.inputs.index(origin.id) - leaves
+        if position < 0:
+            raise _not_an_argument(node, "part of the state")
+        limits = np.iinfo(origin.dtype)
+        lower, upper = node.attrs["lower"], node.attrs["upper"]
+        if lower > limits.min or upper <= limits.max:  # else no integer of this dtype is outside
+            checks.add(InputCheck(position, lower, upper))
         return args[0]
 
     rebuilt = rewriter.run(visit)
     return rebuilt, tuple(sorted(checks, key=lambda c: (c.argument, c.lower, c.upper)))
 
 
-def _origin(graph: Graph, bounded: Node) -> int:
+def _origin(graph: Graph, bounded: Node) -> Node:
     """The argument whose elements, all of them, a `bounded` node is about."""
     node = graph[bounded.args[0]]
     while node.op in SEEN_THROUGH or node.op == "bounded":
@@ -50,11 +58,15 @@ def _origin(graph: Graph, bounded: Node) -> int:
             break
         node = below
     if node.op == "input":
-        return node.id
-    raise fail(
+        return node
+    raise _not_an_argument(bounded, f"the result of `{node.op}`")
+
+
+def _not_an_argument(bounded: Node, what: str) -> GradcError:
+    return fail(
         UnsupportedError,
         "GC310",
-        f"class labels must be an argument of the compiled function, not the result of `{node.op}`:"
+        f"class labels must be an argument of the compiled function, not {what}:"
         " they are checked before the step begins",
         span=bounded.span,
         helps=("compute the labels in Python and pass them in",),

@@ -180,9 +180,10 @@ def _only_needed_late(graph: Graph, nodes: list[Node], outer: int, rows: int) ->
     late: set[int] = set()
     for n in reversed(nodes):
         users = [u.id for u in nodes if n.id in args[u.id]]
-        if n.kind is Kind.ELEMENTWISE and n.id not in after and users:
-            if all(u in after or u in late for u in users):
-                late.add(n.id)
+        if n.kind is not Kind.ELEMENTWISE or n.id in after or not users:
+            continue
+        if all(u in after or u in late for u in users):
+            late.add(n.id)
     return late
 
 
