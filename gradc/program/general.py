@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, TraceError, fail, user_errors
 from ..graph import Graph
-from ..lower.pointwise import identifier
 from ..lower.reserved import GLOBAL
 from ..passes.memory import MemoryPlan
 from ..pipeline import Job
@@ -141,6 +140,10 @@ def program(
     _check_labels(entries)
     options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
     known = state_leaves(state, lambda path: path)
+    if not known.leaves:
+        message = "the state of a program holds at least one array"
+        helps = ("compile a function without state by `gd.compile`",)
+        raise fail(TraceError, "GC501", message, helps=helps)
     core, traces = build_core(entries, state, known, options)
     return Program(core, entries, traces)
 
@@ -166,9 +169,10 @@ def _check_labels(entries: Mapping[str, Any]) -> None:
                 "GC507",
                 f"entry point `{label}` must be made with `gd.query` or `gd.update`",
             )
-        if identifier(label) != label or not label.isidentifier():
-            message = f"`{label}` cannot name an entry point: it is no identifier of C"
-            raise fail(ArgumentError, "GC511", message)
+        if not (label.isascii() and label.isidentifier()) or label.startswith("_"):
+            message = f"`{label}` cannot name an entry point"
+            help_ = "use letters, digits and underscores, and a letter first"
+            raise fail(ArgumentError, "GC511", message, helps=(help_,))
         if hasattr(Program, label):
             message = f"`{label}` cannot name an entry point: every program has a `{label}`"
             raise fail(ArgumentError, "GC511", message)
