@@ -95,8 +95,9 @@ def match(
         for name, spec in expected.items()
         if name not in tensors
     ]
-    for name, tensor in tensors.items():
-        found = Spec(tensor.shape, tensor.dtype)
+    # Not in the order of `tensors`, which the library that read them makes anew in every run.
+    for name in (*(n for n in expected if n in tensors), *sorted(tensors.keys() - expected)):
+        found = Spec(tensors[name].shape, tensors[name].dtype)
         if name not in expected:
             wrong.append(f"`{name}` {found} is unexpected, `{program}` has no such tensor")
         elif found != expected[name]:
