@@ -10,13 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from gradc.graph import Graph
-from gradc.pipeline import Job
+from gradc.dtypes import Spec
+from gradc.graph import Builder, Graph
+from gradc.pipeline import Job, Leaf
 from gradc.program.core import Core, Options, argument_names, make_core, target_of
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Update:
+    """A graph whose first inputs are the `state`, and whose first outputs replace `replaced` of it."""
+
+    graph: Graph
+    state: Sequence[Array]
+    replaced: tuple[int, ...]
 
 
 def job_of(name: str, graph: Graph, options: Options, fusion: bool = True) -> Job:
@@ -41,7 +53,71 @@ def compile_graphs(
 
 
 def call(core: Core, entry: str, arrays: Sequence[Array]) -> list[Array]:
-    """The outputs of one entry point, each an array of its graph's dtype."""
-    outputs = core.entry(entry).call([np.array(a, order="C") for a in arrays])
-    graph = core.graph(entry)
-    return [np.asarray(y, graph[o].dtype) for y, o in zip(outputs, graph.outputs, strict=True)]
+    """The outputs of one entry point, each an array of its dtype."""
+    native = core.entry(entry)
+    outputs = native.call([np.array(a, order="C") for a in arrays])
+    promised = native.entry.outputs
+    return [np.asarray(y, o.dtype) for y, o in zip(outputs, promised, strict=True)]
+
+
+def compile_updates(
+    updates: Mapping[str, Update],
+    name: str = "updates",
+    *,
+    target: str = "native",
+    fusion: bool = True,
+    layouts: frozenset[int] | None = None,
+    cflags: Sequence[str] = (),
+) -> Core:
+    """One program with an entry point for each update; its state is all their states in a row.
+
+    The leaves of `a` are called `a.0`, `a.1`, ... `layouts`: see `compile_program`.
+    """
+    options = Options(name, target, cflags=tuple(cflags))
+    leaves: list[Leaf] = []
+    first: dict[str, int] = {}
+    for label, update in updates.items():
+        first[label] = len(leaves)
+        for k, value in enumerate(update.state):
+            leaves.append(Leaf(f"{label}.{k}", f"{label}.{k}", value))
+    jobs = [
+        _update_job(label, update, leaves, first[label], options, fusion)
+        for label, update in updates.items()
+    ]
+    return make_core(options, leaves, jobs, traced_seconds=0.0, names=[x.name for x in leaves])
+
+
+def _update_job(
+    label: str,
+    update: Update,
+    leaves: Sequence[Leaf],
+    first: int,
+    options: Options,
+    fusion: bool,
+) -> Job:
+    """The update as an entry point of a program with more state than its own."""
+    graph, own = widened(update, leaves, first), range(first, first + len(update.state))
+    arguments, free = argument_names([f"x{k}" for k in range(len(graph.inputs) - len(leaves))])
+    results = [free.fresh(f"y{k}") for k in range(len(graph.outputs) - len(update.replaced))]
+    return Job(
+        label, graph, len(leaves), tuple(own[k] for k in update.replaced), arguments,
+        tuple(results), target_of(options), fusion=fusion,
+    )  # fmt: skip
+
+
+def widened(update: Update, leaves: Sequence[Leaf], first: int) -> Graph:
+    """The graph with inputs for all `leaves`, of which its own begin at `first`."""
+    builder, ids = Builder(), dict[int, int]()
+    graph, own = update.graph, update.graph.inputs[: len(update.state)]
+    for k, leaf in enumerate(leaves):
+        node_id = builder.input(Spec(leaf.value.shape, leaf.value.dtype), leaf.name)
+        if first <= k < first + len(own):
+            ids[own[k - first]] = node_id
+    for node in graph:
+        if node.op == "input":
+            if node.id not in ids:
+                ids[node.id] = builder.input(node.spec, node.name or "")
+        else:
+            of = ids.get(node.of, 0) if node.of is not None else None
+            ids[node.id] = builder.add(node.op, [ids[a] for a in node.args], node.attrs, of=of)
+    return builder.finish(ids[o] for o in graph.outputs)

@@ -1,0 +1,534 @@
+"""Random graphs that have a known answer.
+
+Enters: a source of choices (hypothesis, or a seed). Leaves: a `Case`: a graph, arrays for its inputs,
+what NumPy makes of them, and how far from that a right answer may lie. Always holds: the answer is
+computed while the graph is drawn, by NumPy and, for the ops that move or contract, by code that has
+nothing in common with the op table's references; floating-point numbers are small integers as long as
+possible, so that sums are exact in any order and most answers must be met to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradc.dtypes import Spec
+from gradc.graph import Builder, Graph
+from gradc.ops import OPS
+
+Array = np.ndarray[Any, Any]
+T = TypeVar("T")
+
+EXTENTS = (1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 31, 32, 33, 40)
+LARGEST = 4000
+"""Elements of an array; the C compiler's time is spent on code, not on data."""
+MOST_PRODUCTS = 200_000
+EXACT = 2.0**22
+"""Sums of integers up to here are exact in float32, in any order."""
+DTYPES = ("float32",) * 6 + ("float64",) * 2 + ("int32",) * 3 + ("bool",)
+RARE_DTYPES = ("int8", "uint8", "int16", "int64", "uint32")
+
+# Ops whose derivative is at most 1 where they are used, so that errors do not grow.
+SMOOTH = ("tanh", "sigmoid", "sin", "cos", "erf", "atan")
+UNARY = {"f": ("neg", "abs", "relu", "square"), "i": ("neg", "abs", "relu", "sign", "square")}
+BINARY = {
+    "f": ("add", "sub", "mul", "maximum", "minimum"),
+    "i": ("add", "sub", "mul", "maximum", "minimum", "floor_divide", "remainder", "bitwise_xor"),
+    "b": ("logical_and", "logical_or", "logical_xor"),
+}
+COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+
+
+class Choices:
+    """Where a graph's choices come from: `draw(n)` gives an integer below n."""
+
+    def __init__(self, draw: Callable[[int], int]) -> None:
+        self.draw = draw
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[self.draw(len(options))]
+
+    def chance(self, percent: int) -> bool:
+        return self.draw(100) >= 100 - percent
+
+    def some(self, options: Sequence[T]) -> list[T]:
+        """Each of the options or not."""
+        return [x for x in options if self.draw(2)]
+
+
+@dataclass
+class Known:
+    """A node with its value; `error`: how far a right answer may be from it."""
+
+    id: int
+    value: Array
+    error: float = 0.0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+    @property
+    def kind(self) -> str:
+        return "i" if self.value.dtype.kind == "u" else self.value.dtype.kind
+
+    @property
+    def reach(self) -> float:
+        """The greatest magnitude among the finite elements."""
+        if self.kind == "b" or not self.value.size:
+            return 1.0
+        finite = self.value[np.isfinite(self.value)].astype(np.float64)
+        return float(np.max(np.abs(finite), initial=0.0))
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.value).all())
+
+
+@dataclass
+class Case:
+    """A graph and its answer; for a state, output k replaces leaf `replaced[k]`."""
+
+    graph: Graph
+    inputs: list[Array]
+    outputs: list[Array]
+    errors: list[float]
+    leaves: int = 0
+    replaced: tuple[int, ...] = ()
+
+    def check(self, results: Sequence[Array], what: str) -> None:
+        """Assert that these are the graph's outputs."""
+        assert len(results) == len(self.outputs)
+        for k, (got, want, error) in enumerate(
+            zip(results, self.outputs, self.errors, strict=True)
+        ):
+            label = f"{what}: output {k} of\n{self.graph}"
+            assert got.shape == want.shape, label
+            assert got.dtype == want.dtype, label
+            if error == 0:
+                np.testing.assert_array_equal(got, want, label)
+            else:
+                np.testing.assert_allclose(got, want, 0, error, err_msg=label)
+
+
+@dataclass
+class Drawing:
+    """A graph under construction; in its `backward` half nodes are gradients of earlier ones."""
+
+    choices: Choices
+    values: np.random.Generator
+    backward: bool = False
+    builder: Builder = field(default_factory=Builder)
+    known: list[Known] = field(default_factory=list)
+    inputs: list[Array] = field(default_factory=list)
+
+    # Sources
+
+    def shape(self, most: int = 4) -> tuple[int, ...]:
+        shape: list[int] = []
+        for _ in range(self.choices.draw(most + 1)):
+            room = LARGEST // max(1, int(np.prod(shape)))
+            shape.append(self.choices.pick([n for n in EXTENTS if n <= room] or [1]))
+        if shape and self.choices.chance(1):
+            shape[-1] = 0
+        return tuple(shape)
+
+    def dtype(self) -> np.dtype[Any]:
+        rare = self.choices.chance(8)
+        return np.dtype(self.choices.pick(RARE_DTYPES if rare else DTYPES))
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Small integers; now and then the ends of an integer's range, or what is not a number."""
+        if dtype.kind == "b":
+            return self.values.random(shape) < 0.5
+        low = 0 if dtype.kind == "u" else -4
+        found: Array = self.values.integers(low, 5, shape).astype(dtype)
+        if found.size and dtype.kind in "iu" and self.choices.chance(10):
+            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).min
+            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).max
+        if found.size and dtype.kind == "f" and self.choices.chance(4):
+            for special in (np.nan, np.inf, -np.inf, -0.0):
+                found.flat[self.values.integers(found.size)] = special
+        return found
+
+    def input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Known:
+        value = self.array(shape, dtype)
+        node = self.builder.input(Spec(shape, dtype), f"x{len(self.inputs)}")
+        self.inputs.append(value)
+        return self.keep(Known(node, value))
+
+    def constant(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Known:
+        value = self.array(shape, dtype)
+        return self.keep(Known(self.builder.constant(value, dtype), value))
+
+    def keep(self, found: Known) -> Known:
+        self.known.append(found)
+        return found
+
+    def add(
+        self, op: str, args: Sequence[Known], value: Array, error: float = 0.0, /, **attrs: Any
+    ) -> Known:
+        """A node whose value is known; checked against what the graph promises."""
+        forward = self.choices.pick(self.known).id if self.backward and self.known else None
+        node = self.builder.add(op, [a.id for a in args], attrs, of=forward)
+        spec = self.builder.nodes[node].spec
+        value = np.asarray(value)
+        assert (value.shape, value.dtype) == (spec.shape, spec.dtype), (op, attrs, value.dtype)
+        return self.keep(Known(node, value, error))
+
+    def computed(self, op: str, args: Sequence[Known], error: float = 0.0, **attrs: Any) -> Known:
+        """A node whose value the op's NumPy reference gives."""
+        with np.errstate(all="ignore"):
+            value = OPS[op].reference(*(a.value for a in args), **attrs)
+        return self.add(op, args, value, error, **attrs)
+
+    def any(self, test: Callable[[Known], bool] = lambda _: True) -> Known | None:
+        """A known node that passes the test, late ones more often."""
+        fit = [k for k in self.known if test(k)]
+        if not fit:
+            return None
+        recent = fit[-4:]
+        return self.choices.pick(recent if self.choices.draw(3) else fit)
+
+    # One more node, of some kind
+
+    def step(self) -> None:
+        grow: tuple[Callable[[Known], object], ...] = (
+            self.unary, self.smooth, self.binary, self.binary, self.compare, self.select, self.cast,
+            self.move, self.move, self.reduce, self.reduce, self.dot, self.dot,
+        )  # fmt: skip
+        a = self.any(lambda k: k.value.size > 0) or self.input((), np.dtype("float32"))
+        self.choices.pick(grow)(a)
+
+    def tame(self, a: Known) -> Known:
+        """A value small enough for the next operation to be exact."""
+        if a.kind != "f" or a.reach <= 64:
+            return a
+        limit = self.spread(self.scalar(8.0, a.value.dtype), a.shape)
+        least = self.spread(self.scalar(-8.0, a.value.dtype), a.shape)
+        lower = self.computed("minimum", (a, limit), a.error)
+        return self.computed("maximum", (lower, least), a.error)
+
+    def scalar(self, value: float, dtype: np.dtype[Any]) -> Known:
+        array = np.array(value, dtype)
+        return Known(self.builder.constant(array, dtype), array)
+
+    def spread(self, a: Known, shape: tuple[int, ...], axes: tuple[int, ...] = ()) -> Known:
+        if a.shape == shape:
+            return a
+        view = a.value.reshape([shape[k] if k in axes else 1 for k in range(len(shape))])
+        value = np.broadcast_to(view, shape)
+        return self.add("broadcast", (a,), value, a.error, shape=shape, axes=axes)
+
+    def like(self, a: Known) -> Known:
+        """A value of the shape and dtype of `a`: known, broadcast, or new."""
+        shape, dtype = a.shape, a.value.dtype
+        how = self.choices.draw(6)
+        if how < 2:
+            found = self.any(lambda k: (k.shape, k.value.dtype) == (shape, dtype))
+            return found or a
+        axes = tuple(self.choices.some(range(len(shape))))
+        part = tuple(shape[k] for k in axes)
+        if how < 4:
+            known = self.any(lambda k: (k.shape, k.value.dtype) == (part, dtype))
+            return self.spread(known or self.input(part, dtype), shape, axes)
+        if how == 4:
+            return self.spread(self.constant(part, dtype), shape, axes)
+        return self.input(shape, dtype)
+
+    # Elementwise
+
+    def unary(self, a: Known) -> Known:
+        if a.kind == "b":
+            return self.computed("logical_not", (a,))
+        op = self.choices.pick(UNARY[a.kind])
+        a = self.tame(a)
+        error = a.error * (2 * a.reach + 1) + _rounding(a) * a.reach**2 if a.error else 0.0
+        return self.computed(op, (a,), error)
+
+    def smooth(self, a: Known) -> Known:
+        if a.kind != "f":
+            return self.unary(a)
+        a = self.tame(a)
+        op = self.choices.pick(SMOOTH)
+        return self.computed(op, (a,), 2 * a.error + 4 * _rounding(a) * (1 + a.reach))
+
+    def binary(self, a: Known) -> Known:
+        a = self.tame(a)
+        b = self.tame(self.like(a))
+        op = self.choices.pick(BINARY[a.kind])
+        args = (a, b) if self.choices.draw(2) else (b, a)
+        error = 0.0
+        if a.error or b.error:
+            error = a.error * (1 + b.reach) + b.error * (1 + a.reach)
+            error += _rounding(a) * (1 + a.reach) * (1 + b.reach)
+        return self.computed(op, args, error)
+
+    def compare(self, a: Known) -> Known:
+        b = self.like(a)
+        if a.error or b.error:
+            return self.binary(a)
+        return self.computed(self.choices.pick(COMPARISONS), (a, b))
+
+    def select(self, a: Known) -> Known:
+        shape = a.shape
+        condition = self.any(lambda k: k.kind == "b" and k.shape == shape)
+        if condition is None:
+            axes = tuple(self.choices.some(range(len(shape))))
+            small = self.input(tuple(shape[k] for k in axes), np.dtype("bool"))
+            condition = self.spread(small, shape, axes)
+        b = self.like(a)
+        return self.computed("where", (condition, a, b), max(a.error, b.error))
+
+    def cast(self, a: Known) -> Known:
+        dtype = self.dtype()
+        whole = a.error == 0 and a.finite
+        bounded = a.reach < 100 and a.value.min(initial=0) >= 0
+        if dtype.kind == "b" or (a.kind == "f" and dtype.kind in "iu" and not (whole and bounded)):
+            return self.unary(a)
+        if dtype.kind == "f" and a.reach > EXACT:
+            return self.unary(a)
+        error = a.error
+        if a.kind == "f" and dtype.itemsize < a.value.dtype.itemsize and error:
+            error += 1e-7 * a.reach
+        return self.computed("cast", (a,), error, dtype=dtype)
+
+    # Movement
+
+    def move(self, a: Known) -> Known:
+        moves = (self.reshape, self.transpose, self.broadcast, self.slice, self.flip, self.pad)
+        return self.choices.pick((*moves, self.concat, self.concat, self.pad))(a)
+
+    def reshape(self, a: Known) -> Known:
+        left, shape = a.value.size, []
+        while left > 1 and len(shape) < 4:
+            factors = [n for n in range(2, left + 1) if left % n == 0]
+            shape.append(self.choices.pick(factors))
+            left //= shape[-1]
+        if left > 1 or not shape or self.choices.chance(20):
+            shape.insert(self.choices.draw(len(shape) + 1), left)
+        new = tuple(shape)
+        return self.add("reshape", (a,), a.value.reshape(new), a.error, shape=new)
+
+    def transpose(self, a: Known) -> Known:
+        left, perm = list(range(len(a.shape))), []
+        while left:
+            perm.append(left.pop(self.choices.draw(len(left))))
+        return self.add("transpose", (a,), a.value.transpose(perm), a.error, perm=tuple(perm))
+
+    def broadcast(self, a: Known) -> Known:
+        shape, axes = list(a.shape), list(range(len(a.shape)))
+        room = LARGEST // max(1, a.value.size)
+        if len(shape) > 3 or room < 2:
+            return self.transpose(a)
+        where = self.choices.draw(len(shape) + 1)
+        shape.insert(where, self.choices.pick([n for n in EXTENTS if n <= room]))
+        axes = [k + (k >= where) for k in axes]
+        return self.spread(a, tuple(shape), tuple(axes))
+
+    def slice(self, a: Known) -> Known:
+        start, step, shape, picked = [], [], [], []
+        for n in a.shape:
+            first, stride = self.choices.draw(n), self.choices.pick((1, 1, 1, 2, 3))
+            count = 1 + self.choices.draw((n - first - 1) // stride + 1)
+            if self.choices.chance(40):
+                first, stride, count = 0, 1, n
+            start.append(first), step.append(stride), shape.append(count)
+            picked.append(np.arange(count) * stride + first)
+        value = a.value[np.ix_(*picked)] if picked else a.value
+        attrs = {"start": tuple(start), "step": tuple(step), "shape": tuple(shape)}
+        return self.add("slice", (a,), value, a.error, **attrs)
+
+    def flip(self, a: Known) -> Known:
+        axes = tuple(self.choices.some(range(len(a.shape))))
+        value = a.value[
+            tuple(slice(None, None, -1 if k in axes else 1) for k in range(a.value.ndim))
+        ]
+        return self.add("flip", (a,), value, a.error, axes=axes)
+
+    def pad(self, a: Known) -> Known:
+        low, step, shape, places = [], [], [], []
+        for n in a.shape:
+            before, after = self.choices.draw(4), self.choices.draw(4)
+            stride = self.choices.pick((1, 1, 1, 2, 3))
+            if self.choices.chance(40):
+                before, after, stride = 0, 0, 1
+            low.append(before), step.append(stride)
+            shape.append(before + stride * (n - 1) + 1 + after)
+            places.append(np.arange(n) * stride + before)
+        if np.prod(shape) > LARGEST:
+            return self.flip(a)
+        filler = {"f": 1.5, "b": bool(self.choices.draw(2))}.get(a.kind, 3)
+        value = np.full(shape, filler, a.value.dtype)
+        value[np.ix_(*places) if places else ()] = a.value
+        attrs = {"low": tuple(low), "step": tuple(step), "shape": tuple(shape), "value": filler}
+        return self.add("pad", (a,), value, a.error, **attrs)
+
+    def concat(self, a: Known) -> Known:
+        if not a.shape or 2 * a.value.size > LARGEST:
+            return self.slice(a)
+        axis = self.choices.draw(len(a.shape))
+        parts = [a]
+        for _ in range(1 + self.choices.draw(2)):
+            shape = list(a.shape)
+            shape[axis] = 1 + self.choices.draw(3)
+            dtype = a.value.dtype
+            new = self.any(lambda k: (k.shape, k.value.dtype) == (tuple(shape), dtype))
+            parts.append(self.choices.pick((a, new or self.input(tuple(shape), dtype))))
+        ends = np.cumsum([p.shape[axis] for p in parts])
+        shape[axis] = int(ends[-1])
+        value = np.empty(shape, a.value.dtype)
+        for part, end in zip(parts, ends, strict=True):
+            value.swapaxes(0, axis)[end - part.shape[axis] : end] = part.value.swapaxes(0, axis)
+        return self.add("concat", parts, value, max(p.error for p in parts), axis=axis)
+
+    # Reductions and products
+
+    def reduce(self, a: Known) -> Known:
+        axes = tuple(self.choices.some(range(len(a.shape))))
+        if a.shape and self.choices.chance(25) and a.kind != "b" and not a.error:
+            axis = self.choices.draw(len(a.shape))
+            return self.computed(self.choices.pick(("argmax", "argmin")), (a,), axes=(axis,))
+        if a.kind == "b":
+            return self.computed(self.choices.pick(("all", "any")), (a,), axes=axes)
+        op = self.choices.pick(("sum", "sum", "max", "min", "prod"))
+        if op == "prod" and a.kind == "f":
+            op = "sum"
+        if op == "sum":
+            a = self.tame(a)
+        count = int(np.prod([a.shape[k] for k in axes]))
+        error = a.error
+        if op == "sum" and error:
+            error = count * (a.error + _rounding(a) * a.reach * count)
+        return self.computed(op, (a,), error, axes=axes)
+
+    def dot(self, a: Known) -> Known:
+        a = self.tame(a)
+        if a.kind == "b":
+            return self.reduce(a)
+        roles = [self.choices.draw(4) for _ in a.shape]  # 0: batch, 1 or 2: contracted, 3: free
+        batch = [k for k, role in enumerate(roles) if role == 0]
+        contract = [k for k, role in enumerate(roles) if role in (1, 2)]
+        free = [self.choices.pick(EXTENTS) for _ in range(self.choices.draw(3))]
+        extents = [a.shape[k] for k in (*batch, *contract)] + free
+        if a.value.size * int(np.prod(free)) > MOST_PRODUCTS or np.prod(extents) > LARGEST:
+            free, extents = [], [a.shape[k] for k in (*batch, *contract)]
+        places: list[int] = []  # the axis of `b` that each extent is
+        for k in range(len(extents)):
+            places.insert(self.choices.draw(k + 1), k)
+        shape = tuple(extents[k] for k in places)
+        known = self.any(lambda k: (k.shape, k.value.dtype) == (shape, a.value.dtype))
+        b = self.tame(known or self.input(shape, a.value.dtype))
+        own = [places.index(k) for k in range(len(extents))]
+        attrs = {
+            "contract": (tuple(contract), tuple(own[len(batch) : len(batch) + len(contract)])),
+            "batch": (tuple(batch), tuple(own[: len(batch)])),
+        }
+        result = [k for k in range(len(a.shape)) if k not in (*batch, *contract)]
+        left = int(np.prod([a.shape[k] for k in (*batch, *result)]))
+        if left * int(np.prod(free)) > LARGEST:
+            return self.reduce(a)
+        value, depth = _einsum(a.value, b.value, attrs["contract"], attrs["batch"]), 1
+        for k in contract:
+            depth *= a.shape[k]
+        error = 0.0
+        if a.error or b.error:
+            error = depth * (a.error * (1 + b.reach) + b.error * (1 + a.reach))
+            error += _rounding(a) * depth**2 * (1 + a.reach) * (1 + b.reach)
+        return self.add("dot", (a, b), value, error, **attrs)
+
+    # New values of a state
+
+    def replacement(self, leaf: Known, leaves: Sequence[Known]) -> Known:
+        """A value of the leaf's shape and dtype, made so that writing it in place may go wrong."""
+        spec = (leaf.shape, leaf.value.dtype)
+        same = [k for k in leaves if (k.shape, k.value.dtype) == spec]
+        turned = [k for k in leaves if (k.shape[::-1], k.value.dtype) == spec]
+        how = self.choices.draw(7)
+        if how == 0:
+            return self.choices.pick(same)
+        if how == 1 and turned and leaf.shape:
+            other = self.choices.pick(turned)
+            perm = tuple(reversed(range(len(leaf.shape))))
+            return self.add("transpose", (other,), other.value.transpose(), perm=perm)
+        if how == 2:
+            return self.flip(self.choices.pick(same))
+        if how == 3 and leaf.shape:
+            folded = self.reduce_to_row(self.choices.pick(same))
+            return self.combined(leaf, self.spread(folded, leaf.shape, (len(leaf.shape) - 1,)))
+        if how == 4 and len(leaf.shape) == 2 and leaf.kind != "b":
+            rows, columns, depth = *leaf.shape, self.choices.pick(EXTENTS)
+            a, b = (self.input((depth, n), leaf.value.dtype) for n in (rows, columns))
+            value = _einsum(a.value, b.value, ((0,), (0,)), ((), ()))
+            attrs = {"contract": ((0,), (0,)), "batch": ((), ())}
+            return self.combined(leaf, self.add("dot", (a, b), value, **attrs))
+        if how == 5:
+            found = self.any(lambda k: (k.shape, k.value.dtype) == spec and k.error == 0)
+            return found or leaf
+        return self.combined(leaf, self.choices.pick(same))
+
+    def combined(self, a: Known, b: Known) -> Known:
+        op = "logical_xor" if a.kind == "b" else self.choices.pick(("add", "sub"))
+        return self.computed(op, (self.tame(a), self.tame(b)))
+
+    def reduce_to_row(self, a: Known) -> Known:
+        axes = tuple(range(len(a.shape) - 1))
+        op = "any" if a.kind == "b" else "max"
+        return self.computed(op, (a,), axes=axes)
+
+
+def _rounding(a: Known) -> float:
+    """The relative error of one operation."""
+    return float(np.finfo(a.value.dtype).eps)
+
+
+def _einsum(a: Array, b: Array, contract: Any, batch: Any) -> Array:
+    """The meaning of `dot`, by einsum."""
+    left, right = list(range(a.ndim)), list(range(a.ndim, a.ndim + b.ndim))
+    for of_a, of_b in zip(contract[0] + batch[0], contract[1] + batch[1], strict=True):
+        right[of_b] = left[of_a]
+    out = [left[k] for k in batch[0]]
+    out += [left[k] for k in range(a.ndim) if k not in contract[0] + batch[0]]
+    out += [right[k] for k in range(b.ndim) if k not in contract[1] + batch[1]]
+    with np.errstate(all="ignore"):
+        return np.asarray(np.einsum(a.copy(), left, b.copy(), right, out), a.dtype)
+
+
+def draw_case(choices: Choices, seed: int, steps: int) -> Case:
+    """A graph of at most about `steps` computed nodes, with several outputs."""
+    d = Drawing(choices, np.random.default_rng(seed))
+    d.input(d.shape(), d.dtype())
+    count, two_phases = 1 + choices.draw(steps), choices.chance(30)
+    for k in range(count):
+        d.backward = two_phases and 2 * k > count
+        d.step()
+    outputs = [d.known[-1]]
+    outputs += [choices.pick(d.known) for _ in range(choices.draw(4))]
+    return _finish(d, outputs)
+
+
+def draw_update(choices: Choices, seed: int, steps: int) -> Case:
+    """A graph that replaces a state: its first inputs are the leaves, its first outputs new values."""
+    d = Drawing(choices, np.random.default_rng(seed))
+    base = choices.pick(((3, 3), (8, 8), (4, 17), (16, 5), (33, 8), (5,), (), (2, 3, 4)))
+    shapes = (base, base, base, base[::-1], base[1:])
+    dtypes = ("float32", "float32", "float32", "float64", "int32", "bool")
+    dtype = np.dtype(choices.pick(dtypes))
+    leaves = [d.input(choices.pick(shapes), dtype) for _ in range(1 + choices.draw(4))]
+    for _ in range(choices.draw(steps + 1)):
+        d.step()
+    replaced = [k for k in range(len(leaves)) if choices.chance(85)] or [0]
+    d.backward = choices.chance(50)
+    outputs = [d.replacement(leaves[k], leaves) for k in replaced]
+    outputs += [choices.pick(d.known) for _ in range(choices.draw(4))]
+    case = _finish(d, outputs)
+    case.leaves, case.replaced = len(leaves), tuple(replaced)
+    return case
+
+
+def _finish(d: Drawing, outputs: Sequence[Known]) -> Case:
+    graph = d.builder.finish([o.id for o in outputs])
+    return Case(graph, d.inputs, [o.value for o in outputs], [o.error for o in outputs])
