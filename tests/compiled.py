@@ -1,16 +1,15 @@
 """Graphs, as they are, through the back end: what the tests of the generated C share.
 
-Enters: graphs by name. Leaves: one `Core` with an entry point for each, so that many graphs cost one
-run of the C compiler, and the arrays that calling it gives. Always holds: the graphs are queries (no
-state) and keep the order of their inputs and outputs.
+Enters: graphs by name, with or without a state. Leaves: one `Core` with an entry point for each, so
+that many graphs cost one run of the C compiler; and the arrays that calling it gives. Always holds:
+inputs and outputs keep their order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Update:
-    """A graph whose first inputs are the `state`, and whose first outputs replace `replaced` of it."""
+    """A graph whose first inputs are a `state`; its first outputs replace the leaves `replaced`."""
 
     graph: Graph
     state: Sequence[Array]

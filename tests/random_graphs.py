@@ -1,35 +1,24 @@
 """Random graphs that have a known answer.
 
-Enters: a source of choices (hypothesis, or a seed). Leaves: a `Case`: a graph, arrays for its inputs,
-what NumPy makes of them, and how far from that a right answer may lie. Always holds: the answer is
-computed while the graph is drawn, by NumPy and, for the ops that move or contract, by code that has
-nothing in common with the op table's references; floating-point numbers are small integers as long as
-possible, so that sums are exact in any order and most answers must be met to the last bit.
+Enters: choices. Leaves: a `Case`: a graph, arrays for its inputs, what NumPy makes of them, and how
+far from that a right answer may lie. Always holds: the answer is computed while the graph is drawn,
+by NumPy and, for the ops that move or contract, by code that has nothing in common with the op
+table's references.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
+from drawing import EXTENTS, LARGEST, Array, Case, Choices, Drawing, Known
 
 from gradc.dtypes import Spec
-from gradc.graph import Builder, Graph
-from gradc.ops import OPS
 
-Array = np.ndarray[Any, Any]
-T = TypeVar("T")
-
-EXTENTS = (1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 17, 31, 32, 33, 40)
-LARGEST = 4000
-"""Elements of an array; the C compiler's time is spent on code, not on data."""
 MOST_PRODUCTS = 200_000
 EXACT = 2.0**22
 """Sums of integers up to here are exact in float32, in any order."""
-DTYPES = ("float32",) * 6 + ("float64",) * 2 + ("int32",) * 3 + ("bool",)
-RARE_DTYPES = ("int8", "uint8", "int16", "int64", "uint32")
 
 # Ops whose derivative is at most 1 where they are used, so that errors do not grow.
 SMOOTH = ("tanh", "sigmoid", "sin", "cos", "erf", "atan")
@@ -42,158 +31,8 @@ BINARY = {
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 
 
-class Choices:
-    """Where a graph's choices come from: `draw(n)` gives an integer below n."""
-
-    def __init__(self, draw: Callable[[int], int]) -> None:
-        self.draw = draw
-
-    def pick(self, options: Sequence[T]) -> T:
-        return options[self.draw(len(options))]
-
-    def chance(self, percent: int) -> bool:
-        return self.draw(100) >= 100 - percent
-
-    def some(self, options: Sequence[T]) -> list[T]:
-        """Each of the options or not."""
-        return [x for x in options if self.draw(2)]
-
-
-@dataclass
-class Known:
-    """A node with its value; `error`: how far a right answer may be from it."""
-
-    id: int
-    value: Array
-    error: float = 0.0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def kind(self) -> str:
-        return "i" if self.value.dtype.kind == "u" else self.value.dtype.kind
-
-    @property
-    def reach(self) -> float:
-        """The greatest magnitude among the finite elements."""
-        if self.kind == "b" or not self.value.size:
-            return 1.0
-        finite = self.value[np.isfinite(self.value)].astype(np.float64)
-        return float(np.max(np.abs(finite), initial=0.0))
-
-    @property
-    def finite(self) -> bool:
-        return bool(np.isfinite(self.value).all())
-
-
-@dataclass
-class Case:
-    """A graph and its answer; for a state, output k replaces leaf `replaced[k]`."""
-
-    graph: Graph
-    inputs: list[Array]
-    outputs: list[Array]
-    errors: list[float]
-    leaves: int = 0
-    replaced: tuple[int, ...] = ()
-
-    def check(self, results: Sequence[Array], what: str) -> None:
-        """Assert that these are the graph's outputs."""
-        assert len(results) == len(self.outputs)
-        for k, (got, want, error) in enumerate(
-            zip(results, self.outputs, self.errors, strict=True)
-        ):
-            label = f"{what}: output {k} of\n{self.graph}"
-            assert got.shape == want.shape, label
-            assert got.dtype == want.dtype, label
-            if error == 0:
-                np.testing.assert_array_equal(got, want, label)
-            else:
-                np.testing.assert_allclose(got, want, 0, error, err_msg=label)
-
-
-@dataclass
-class Drawing:
-    """A graph under construction; in its `backward` half nodes are gradients of earlier ones."""
-
-    choices: Choices
-    values: np.random.Generator
-    backward: bool = False
-    builder: Builder = field(default_factory=Builder)
-    known: list[Known] = field(default_factory=list)
-    inputs: list[Array] = field(default_factory=list)
-
-    # Sources
-
-    def shape(self, most: int = 4) -> tuple[int, ...]:
-        shape: list[int] = []
-        for _ in range(self.choices.draw(most + 1)):
-            room = LARGEST // max(1, int(np.prod(shape)))
-            shape.append(self.choices.pick([n for n in EXTENTS if n <= room] or [1]))
-        if shape and self.choices.chance(1):
-            shape[-1] = 0
-        return tuple(shape)
-
-    def dtype(self) -> np.dtype[Any]:
-        rare = self.choices.chance(8)
-        return np.dtype(self.choices.pick(RARE_DTYPES if rare else DTYPES))
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Small integers; now and then the ends of an integer's range, or what is not a number."""
-        if dtype.kind == "b":
-            return self.values.random(shape) < 0.5
-        low = 0 if dtype.kind == "u" else -4
-        found: Array = self.values.integers(low, 5, shape).astype(dtype)
-        if found.size and dtype.kind in "iu" and self.choices.chance(10):
-            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).min
-            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).max
-        if found.size and dtype.kind == "f" and self.choices.chance(4):
-            for special in (np.nan, np.inf, -np.inf, -0.0):
-                found.flat[self.values.integers(found.size)] = special
-        return found
-
-    def input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Known:
-        value = self.array(shape, dtype)
-        node = self.builder.input(Spec(shape, dtype), f"x{len(self.inputs)}")
-        self.inputs.append(value)
-        return self.keep(Known(node, value))
-
-    def constant(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Known:
-        value = self.array(shape, dtype)
-        return self.keep(Known(self.builder.constant(value, dtype), value))
-
-    def keep(self, found: Known) -> Known:
-        self.known.append(found)
-        return found
-
-    def add(
-        self, op: str, args: Sequence[Known], value: Array, error: float = 0.0, /, **attrs: Any
-    ) -> Known:
-        """A node whose value is known; checked against what the graph promises."""
-        forward = self.choices.pick(self.known).id if self.backward and self.known else None
-        node = self.builder.add(op, [a.id for a in args], attrs, of=forward)
-        spec = self.builder.nodes[node].spec
-        value = np.asarray(value)
-        assert (value.shape, value.dtype) == (spec.shape, spec.dtype), (op, attrs, value.dtype)
-        return self.keep(Known(node, value, error))
-
-    def computed(self, op: str, args: Sequence[Known], error: float = 0.0, **attrs: Any) -> Known:
-        """A node whose value the op's NumPy reference gives."""
-        with np.errstate(all="ignore"):
-            value = OPS[op].reference(*(a.value for a in args), **attrs)
-        return self.add(op, args, value, error, **attrs)
-
-    def any(self, test: Callable[[Known], bool] = lambda _: True) -> Known | None:
-        """A known node that passes the test, late ones more often."""
-        fit = [k for k in self.known if test(k)]
-        if not fit:
-            return None
-        recent = fit[-4:]
-        return self.choices.pick(recent if self.choices.draw(3) else fit)
-
-    # One more node, of some kind
+class Steps(Drawing):
+    """The ways in which a graph grows by a node."""
 
     def step(self) -> None:
         grow: tuple[Callable[[Known], object], ...] = (
@@ -202,42 +41,6 @@ class Drawing:
         )  # fmt: skip
         a = self.any(lambda k: k.value.size > 0) or self.input((), np.dtype("float32"))
         self.choices.pick(grow)(a)
-
-    def tame(self, a: Known) -> Known:
-        """A value small enough for the next operation to be exact."""
-        if a.kind != "f" or a.reach <= 64:
-            return a
-        limit = self.spread(self.scalar(8.0, a.value.dtype), a.shape)
-        least = self.spread(self.scalar(-8.0, a.value.dtype), a.shape)
-        lower = self.computed("minimum", (a, limit), a.error)
-        return self.computed("maximum", (lower, least), a.error)
-
-    def scalar(self, value: float, dtype: np.dtype[Any]) -> Known:
-        array = np.array(value, dtype)
-        return Known(self.builder.constant(array, dtype), array)
-
-    def spread(self, a: Known, shape: tuple[int, ...], axes: tuple[int, ...] = ()) -> Known:
-        if a.shape == shape:
-            return a
-        view = a.value.reshape([shape[k] if k in axes else 1 for k in range(len(shape))])
-        value = np.broadcast_to(view, shape)
-        return self.add("broadcast", (a,), value, a.error, shape=shape, axes=axes)
-
-    def like(self, a: Known) -> Known:
-        """A value of the shape and dtype of `a`: known, broadcast, or new."""
-        shape, dtype = a.shape, a.value.dtype
-        how = self.choices.draw(6)
-        if how < 2:
-            found = self.any(lambda k: (k.shape, k.value.dtype) == (shape, dtype))
-            return found or a
-        axes = tuple(self.choices.some(range(len(shape))))
-        part = tuple(shape[k] for k in axes)
-        if how < 4:
-            known = self.any(lambda k: (k.shape, k.value.dtype) == (part, dtype))
-            return self.spread(known or self.input(part, dtype), shape, axes)
-        if how == 4:
-            return self.spread(self.constant(part, dtype), shape, axes)
-        return self.input(shape, dtype)
 
     # Elementwise
 
@@ -375,9 +178,9 @@ class Drawing:
         for _ in range(1 + self.choices.draw(2)):
             shape = list(a.shape)
             shape[axis] = 1 + self.choices.draw(3)
-            dtype = a.value.dtype
-            new = self.any(lambda k: (k.shape, k.value.dtype) == (tuple(shape), dtype))
-            parts.append(self.choices.pick((a, new or self.input(tuple(shape), dtype))))
+            spec = Spec(tuple(shape), a.value.dtype)
+            new = self.any_like(spec) or self.input(spec.shape, spec.dtype)
+            parts.append(self.choices.pick((a, new)))
         ends = np.cumsum([p.shape[axis] for p in parts])
         shape[axis] = int(ends[-1])
         value = np.empty(shape, a.value.dtype)
@@ -420,7 +223,7 @@ class Drawing:
         for k in range(len(extents)):
             places.insert(self.choices.draw(k + 1), k)
         shape = tuple(extents[k] for k in places)
-        known = self.any(lambda k: (k.shape, k.value.dtype) == (shape, a.value.dtype))
+        known = self.any_like(Spec(shape, a.value.dtype))
         b = self.tame(known or self.input(shape, a.value.dtype))
         own = [places.index(k) for k in range(len(extents))]
         attrs = {
@@ -444,9 +247,8 @@ class Drawing:
 
     def replacement(self, leaf: Known, leaves: Sequence[Known]) -> Known:
         """A value of the leaf's shape and dtype, made so that writing it in place may go wrong."""
-        spec = (leaf.shape, leaf.value.dtype)
-        same = [k for k in leaves if (k.shape, k.value.dtype) == spec]
-        turned = [k for k in leaves if (k.shape[::-1], k.value.dtype) == spec]
+        same = [k for k in leaves if k.spec == leaf.spec]
+        turned = [k for k in leaves if k.shape == leaf.shape[::-1] and k.kind == leaf.kind]
         how = self.choices.draw(7)
         if how == 0:
             return self.choices.pick(same)
@@ -466,8 +268,7 @@ class Drawing:
             attrs = {"contract": ((0,), (0,)), "batch": ((), ())}
             return self.combined(leaf, self.add("dot", (a, b), value, **attrs))
         if how == 5:
-            found = self.any(lambda k: (k.shape, k.value.dtype) == spec and k.error == 0)
-            return found or leaf
+            return self.any(lambda k: k.spec == leaf.spec and k.error == 0) or leaf
         return self.combined(leaf, self.choices.pick(same))
 
     def combined(self, a: Known, b: Known) -> Known:
@@ -499,7 +300,7 @@ def _einsum(a: Array, b: Array, contract: Any, batch: Any) -> Array:
 
 def draw_case(choices: Choices, seed: int, steps: int) -> Case:
     """A graph of at most about `steps` computed nodes, with several outputs."""
-    d = Drawing(choices, np.random.default_rng(seed))
+    d = Steps(choices, np.random.default_rng(seed))
     d.input(d.shape(), d.dtype())
     count, two_phases = 1 + choices.draw(steps), choices.chance(30)
     for k in range(count):
@@ -511,8 +312,8 @@ def draw_case(choices: Choices, seed: int, steps: int) -> Case:
 
 
 def draw_update(choices: Choices, seed: int, steps: int) -> Case:
-    """A graph that replaces a state: its first inputs are the leaves, its first outputs new values."""
-    d = Drawing(choices, np.random.default_rng(seed))
+    """A graph whose first inputs are the leaves of a state, and first outputs their new values."""
+    d = Steps(choices, np.random.default_rng(seed))
     base = choices.pick(((3, 3), (8, 8), (4, 17), (16, 5), (33, 8), (5,), (), (2, 3, 4)))
     shapes = (base, base, base, base[::-1], base[1:])
     dtypes = ("float32", "float32", "float32", "float64", "int32", "bool")
@@ -529,6 +330,6 @@ def draw_update(choices: Choices, seed: int, steps: int) -> Case:
     return case
 
 
-def _finish(d: Drawing, outputs: Sequence[Known]) -> Case:
+def _finish(d: Steps, outputs: Sequence[Known]) -> Case:
     graph = d.builder.finish([o.id for o in outputs])
     return Case(graph, d.inputs, [o.value for o in outputs], [o.error for o in outputs])
