@@ -57,7 +57,12 @@ def convert(a: Argument, value: Any, hint: str = "") -> Any:
             helps=(hint.format(len(array)),) if hint and rows else (),
         )
     array = in_dtype(a, value, array)
-    return np.ascontiguousarray(array) if a.shape else scalar(a, array.item())
+    return as_in_c(array) if a.shape else scalar(a, array.item())
+
+
+def as_in_c(array: Array) -> Array:
+    """`array`, copied if its elements do not lie as in C: one after the other, each aligned."""
+    return np.require(array, requirements="CA")
 
 
 def in_dtype(a: Argument, value: Any, array: Array) -> Array:

@@ -1,13 +1,14 @@
 """The function that a call from Python runs: the checks of one entry point, written out.
 
 Enters: a `NativeEntry` and the form of its result. Leaves: a Python function made for exactly these
-arguments. Always holds: C is only entered with arrays of the exact dtype and shape, contiguous, and
-by one thread at a time for each state; what is wrong with an argument is said before the call.
+arguments. Always holds: C is only entered with arrays of the exact dtype and shape, contiguous and
+aligned, and by one thread at a time for each state; what is wrong with an argument is said before
+the call.
 
 A small step takes less time in C than a loop over its arguments would take in Python, so the usual
 case, right arrays all along, is a few tests in a row. For `step(x, y)` the text made here reads
 
-    def step(x=_missing, y=_missing, *_more, lr=_default2):
+    def step(x=_missing, y=_missing, *_more, lr=_default0):
         try:
             if not (x.__class__ is _ndarray and x.shape == _shape0 and ... and not _more):
                 [x, y, lr] = _prepare((x, y, *_more,), (lr,))
@@ -195,7 +196,7 @@ def _inputs(
         scope |= {f"_dtype{k}": a.dtype, f"_shape{k}": a.shape, f"_type{k}": native.c_array(a)}
         tests.append(f"{v}.__class__ is _ndarray and {v}.shape == _shape{k}")
         tests.append(f"({v}.dtype is _dtype{k} or {v}.dtype == _dtype{k})")
-        tests.append(f"{v}.flags.c_contiguous")
+        tests.append(f"{v}.flags.carray")  # contiguous, aligned (and writable)
         given.append(f"_buffer(_type{k}, {v})")
     return given, tests
 

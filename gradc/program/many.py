@@ -14,7 +14,7 @@ import numpy as np
 from ..dtypes import short
 from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
-from .arguments import as_array, check_range, convert, describe, in_dtype, wrong_count
+from .arguments import as_array, as_in_c, check_range, convert, describe, in_dtype, wrong_count
 from .native import NativeEntry
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +80,7 @@ def _data(expected: Sequence[Argument], data: Sequence[Any]) -> list[Any]:
             row = short(a.dtype, a.shape[1:])
             message = f"each row of `{a.name}` must be {row}, got {describe(value)} in all"
             raise fail(ShapeError, "GC402", message)
-        found.append(np.ascontiguousarray(in_dtype(a, value, array)))
+        found.append(as_in_c(in_dtype(a, value, array)))
     return found
 
 
@@ -108,7 +108,7 @@ def _order(order: Any, batch: int, samples: int) -> Array:
         bad = rows[(rows < 0) | (rows >= samples)][0]
         message = f"`order` names sample {bad}, outside 0..{samples - 1}"
         raise fail(DataError, "GC418", message)
-    return np.ascontiguousarray(rows, dtype=np.uint32)
+    return as_in_c(rows.astype(np.uint32))
 
 
 def _check_labels(name: str, labels: Array, rows: Array, lower: int, upper: int) -> None:

@@ -100,7 +100,7 @@ class TrainStep(Quick):
             rate = {} if self.lr is None or name != "step" else {"lr": self.lr}
             results = self._traces[name].results
             form = nested(results) if name == "predict" else loss_and_metrics(self._metrics)
-            hint = "" if self.batch is None else "for {} rows: `step.for_batch({0})`"
+            hint = "" if self.batch is None else "for {0} rows: `step.for_batch({0})`"
             run = self._core.entry(name).function_for(form, rate, hint)
             self._calls[name] = _without_rate(run) if name == "step" and not rate else run
         return self._calls[name]
@@ -110,6 +110,7 @@ class TrainStep(Quick):
         """The learning rate of a call that gives none; None if a schedule decides it."""
         return None if self._recipe.lr is None else float(self._recipe.lr)
 
+    @user_errors
     def evaluate(self, *batch: Any) -> Any:
         """The loss (and metrics) of one batch, without changing anything."""
         return self._entry("evaluate")(*batch)
