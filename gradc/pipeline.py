@@ -33,6 +33,7 @@ from .passes.fuse import Group, fuse
 from .passes.layout import apply_layouts, layout_costs, updated_together
 from .passes.materialise import materialise
 from .passes.simplify import simplify
+from .passes.squeeze import squeeze_units
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Job:
     target: Target
     batch: int | None = None
     fusion: bool = True
+    result_shapes: tuple[tuple[int, ...], ...] = ()
     swapped: frozenset[int] = frozenset()
     checks: tuple[InputCheck, ...] = ()
     groups: list[Group] = field(default_factory=list)
@@ -91,6 +93,13 @@ def drop_unchanged(job: Job) -> None:
     job.replaced = tuple(leaf for leaf, _ in kept)
     outputs = (*(o for _, o in kept), *graph.outputs[count:])
     job.graph = Graph(graph.nodes, graph.inputs, outputs)
+
+
+def squeezed(job: Job) -> None:
+    """Axes of extent 1 go; what the results looked like with them is kept."""
+    outs = job.graph.outputs[len(job.replaced) :]
+    job.result_shapes = tuple(job.graph[o].shape for o in outs)
+    job.graph = simplify(squeeze_units(job.graph))
 
 
 def laid_out(job: Job) -> None:
@@ -130,13 +139,14 @@ STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
     ("checks", find_checks),
     ("simplify", simplified),
     ("unchanged", drop_unchanged),
+    ("squeeze", squeezed),
     ("layout", laid_out),
     ("materialise", materialised),
     ("fuse", fused),
     ("lower", lowered),
     ("plan", planned),
 )
-BEFORE_LAYOUT = 3
+BEFORE_LAYOUT = 4
 
 
 @dataclass
@@ -189,7 +199,9 @@ def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[in
     What is updated together (a weight and its momentum) is laid out together.
     """
     kept, swapped = [0.0] * len(leaves), [0.0] * len(leaves)
-    matrices = [k for k, leaf in enumerate(leaves) if leaf.value.ndim == 2]
+    matrices = [
+        k for k, leaf in enumerate(leaves) if leaf.value.ndim == 2 and 1 not in leaf.value.shape
+    ]
     together = {k: k for k in matrices}
     for job in jobs:
         for k in matrices:
@@ -254,8 +266,8 @@ def _entry(job: Job, has_state: bool) -> Entry:
     )
     outs = graph.outputs[len(job.replaced) :]
     outputs = tuple(
-        Argument(text, text, graph[o].dtype, graph[o].shape)
-        for text, o in zip(job.results, outs, strict=True)
+        Argument(text, text, graph[o].dtype, shape)
+        for text, o, shape in zip(job.results, outs, job.result_shapes, strict=True)
     )
     checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
     return Entry(

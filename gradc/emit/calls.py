@@ -188,14 +188,12 @@ class CallPrinter:
                     w.line("const size_t sample = order[k];")
                     self._stop(w)
                 given = [
-                    (batch[a.identifier] if rows > 1 else f"&{a.identifier}[sample * {a.size}]")
+                    (batch[a.identifier] if rows > 1 else f"&{_row(a.identifier, 'sample', a)}")
                     if a.shape
                     else a.identifier
                     for a in e.args
                 ]
-                outs = [
-                    f"&{a.identifier}[k{'' if a.size == 1 else f' * {a.size}'}]" for a in e.pointers
-                ]
+                outs = [f"&{_row(a.identifier, 'k', a)}" for a in e.pointers]
                 result = f"{e.outputs[0].identifier}[k] = " if e.returns_value else ""
                 w.call(f"{result}{self.d.function_name(e)}", ["state", *given, *outs, "arena"], ";")
             w.line("return count;")
@@ -214,3 +212,8 @@ class CallPrinter:
         target = f"&{batch}[i * {width}]"
         source = f"&{a.identifier}[sample * {width}]"
         w.line(f"memcpy({target}, {source}, {width * a.dtype.itemsize});")
+
+
+def _row(array: str, index: str, a: Argument) -> str:
+    """The first element of row `index` of an array whose rows have the size of `a`."""
+    return f"{array}[{index}]" if a.size == 1 else f"{array}[{index} * {a.size}]"

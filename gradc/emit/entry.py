@@ -108,8 +108,9 @@ class Declarations:
 
     def describe_many(self, e: Entry) -> str:
         results = ", ".join(a.identifier for a in e.outputs) or "result"
+        rows = f"rows order[k * {e.batch}] ..." if e.batch != 1 else "row order[k]"
         return (
-            f"{e.name}s: `count` steps; step k takes the rows order[k * {e.batch}] ... of the data,"
+            f"{e.name}s: `count` steps; step k takes the {rows} of the data,"
             f" which has `samples` rows; one {results} a step; returns the number of steps done,"
             " fewer than `count` only when `order` names a row that is not there"
         )

@@ -92,7 +92,7 @@ def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
     """`<name>_init`; returns whether it needs random numbers."""
     draws = False
     for m in members:
-        if m.recipe is None and m.initial.any():
+        if _is_table(m):
             _write_table(w, m)
     w.line(f"void {name}_init({name}_state *state, uint64_t seed)")
     with w.block(""):
@@ -111,10 +111,17 @@ def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
                     w.call(f"gradc_fill_{kind}{suffix}", args, ";")
                 case ("constant", value):
                     _write_constant(w, m, value)
-                case None if m.initial.any():
+                case None if m.size == 1:
+                    _write_constant(w, m, m.initial.reshape(()).item())
+                case None if _is_table(m):
                     w.line(f"memcpy({m.expression}, initial_{m.identifier}, {m.nbytes});")
     w.line()
     return draws
+
+
+def _is_table(m: Member) -> bool:
+    """Whether the member's first values have to be written out."""
+    return m.recipe is None and m.size > 1 and bool(m.initial.any())
 
 
 def _write_constant(w: Writer, m: Member, value: float) -> None:

@@ -83,7 +83,7 @@ class KernelNames:
 
     def notes(self, group: Group) -> tuple[str, ...]:
         """The mathematics: one formula per stored value, or step by step where that is too long."""
-        members = set(group.nodes)
+        members = set(self._computed(group))
         lines = []
         for i in group.stored:
             text = f"{self.bases[i]} = {self._formula(i, members, self.bases, top=True)}"
@@ -92,19 +92,31 @@ class KernelNames:
             lines.append(text)
         return ("\n".join(lines),)
 
+    def _computed(self, group: Group) -> list[int]:
+        """The nodes of a group, and the cheap scalars that it computes for itself."""
+        found, stack = set(group.nodes), list(group.nodes)
+        while stack:
+            for a, _ in compute_args(self.graph, self.graph[stack.pop()]):
+                own = self.graph[a].kind is not Kind.SOURCE and a not in self.stored
+                if own and a not in found:
+                    found.add(a)
+                    stack.append(a)
+        return sorted(found)
+
     def _steps(self, group: Group) -> tuple[str, ...]:
         names, used = {}, {self.bases[i] for i in self.stored}
-        for i in group.nodes:
+        nodes = self._computed(group)
+        for i in nodes:
             name, count = self.graph[i].op, 2
             while name in used:
                 name, count = f"{self.graph[i].op}_{count}", count + 1
             names[i] = self.bases[i] if i in self.stored else name
             used.add(names[i])
         lines = []
-        for i in group.nodes[:MOST_STEPS]:
+        for i in nodes[:MOST_STEPS]:
             lines.append(f"{names[i]} = {self._formula(i, set(), names, top=True)}")
-        if len(group.nodes) > MOST_STEPS:
-            lines.append(f"... {len(group.nodes) - MOST_STEPS} more")
+        if len(nodes) > MOST_STEPS:
+            lines.append(f"... {len(nodes) - MOST_STEPS} more")
         return ("\n".join(lines),)
 
     def _formula(
@@ -123,6 +135,8 @@ class KernelNames:
             return args[0]
         if node.op == "transpose":
             return f"{args[0]}.T"
+        if node.op == "slice":
+            return f"{args[0]}[{_ranges(self.graph, node)}]"
         if node.op == "dot":
             left, right = (self._factor(node, side, args[side]) for side in (0, 1))
             text = f"{left} @ {right}"
@@ -142,6 +156,18 @@ class KernelNames:
         if contract == (usual,):
             return text
         return text[:-2] if text.endswith(".T") else f"{text}.T"
+
+
+def _ranges(graph: Graph, node: Node) -> str:
+    """A slice in Python's notation, one range an axis."""
+    texts = []
+    rows = zip(node.attrs["start"], node.attrs["step"], node.shape, strict=True)
+    for extent, (start, step, n) in zip(graph[node.args[0]].shape, rows, strict=True):
+        stop = start + step * (n - 1) + 1
+        whole = (start, stop, step) == (0, extent, 1)
+        skip = f":{step}" if step != 1 else ""
+        texts.append(":" if whole else str(start) if n == 1 else f"{start}:{stop}{skip}")
+    return ", ".join(texts)
 
 
 def _bare(text: str) -> str:

@@ -1,0 +1,109 @@
+"""Axes of extent 1 leave the graph: they hold no elements, but keep nodes from sharing loops.
+
+Enters: a graph. Leaves: an equal graph in which no computed node has an axis of extent 1. Always
+holds: inputs keep their shapes and are viewed without unit axes; outputs have lost theirs, which
+changes nothing of how they lie in memory.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..graph import Graph, Node
+from ..ops.table import Kind
+from .rewrite import Rewriter
+
+Shape = tuple[int, ...]
+
+
+def squeezed(shape: Shape) -> Shape:
+    """The shape without its axes of extent 1."""
+    return tuple(n for n in shape if n != 1)
+
+
+def squeeze_units(graph: Graph) -> Graph:
+    """See the module docstring."""
+    return _Squeezer(graph).rebuilt()
+
+
+class _Squeezer(Rewriter):
+    """Rebuilds every node without unit axes; `self.ids` are squeezed nodes throughout."""
+
+    def rebuilt(self) -> Graph:
+        return self.run(self._visit)
+
+    def _visit(self, node: Node, args: Shape) -> int:
+        match node.kind:
+            case Kind.SOURCE:
+                return self._reshaped(self._source(node), squeezed(node.shape))
+            case Kind.ELEMENTWISE:
+                return self.add(node.op, args, node.attrs, name=node.name)
+            case Kind.REDUCTION:
+                return self._reduction(node, args)
+            case Kind.CONTRACTION:
+                return self._contraction(node, args)
+        return self._movement(node, args)
+
+    def _source(self, node: Node) -> int:
+        if node.op == "const" and node.size == 1:
+            value = np.asarray(node.attrs["value"]).reshape(())
+            return self.add("const", (), {"value": value}, name=node.name)
+        return self.copy(node, ())
+
+    def _reshaped(self, node_id: int, shape: Shape) -> int:
+        if self.node(node_id).shape == shape:
+            return node_id
+        return self.add("reshape", (node_id,), {"shape": shape})
+
+    def _positions(self, shape: Shape) -> dict[int, int]:
+        """Old axis -> new axis, for the axes that stay."""
+        kept = [axis for axis, n in enumerate(shape) if n != 1]
+        return {axis: k for k, axis in enumerate(kept)}
+
+    def _as_before(self, node: Node, args: Shape) -> int:
+        """The op in its old shapes, between reshapes."""
+        wide = [
+            self._reshaped(new, self.graph[old].shape)
+            for old, new in zip(node.args, args, strict=True)
+        ]
+        made = self.add(node.op, wide, node.attrs)
+        return self._reshaped(made, squeezed(node.shape))
+
+    def _reduction(self, node: Node, args: Shape) -> int:
+        old = self.graph[node.args[0]]
+        stays = self._positions(old.shape)
+        axes = tuple(stays[axis] for axis in node.attrs["axes"] if axis in stays)
+        folded = prod(old.shape[axis] for axis in node.attrs["axes"])
+        if folded == 1 or len(axes) == 0:
+            return self._as_before(node, args)
+        return self.add(node.op, args, {**node.attrs, "axes": axes}, name=node.name)
+
+    def _contraction(self, node: Node, args: Shape) -> int:
+        stays = [self._positions(self.graph[a].shape) for a in node.args]
+        attrs = {
+            key: tuple(
+                tuple(stays[side][axis] for axis in node.attrs[key][side] if axis in stays[side])
+                for side in (0, 1)
+            )
+            for key in ("contract", "batch")
+        }
+        if not attrs["contract"][0]:
+            return self._as_before(node, args)
+        return self.add(node.op, args, attrs, name=node.name)
+
+    def _movement(self, node: Node, args: Shape) -> int:
+        shape = squeezed(node.shape)
+        match node.op:
+            case "reshape":
+                return self._reshaped(args[0], shape)
+            case "transpose":
+                stays = self._positions(self.graph[node.args[0]].shape)
+                perm = tuple(stays[axis] for axis in node.attrs["perm"] if axis in stays)
+                return self.add("transpose", args, {"perm": perm}, name=node.name)
+            case "broadcast":
+                stays = self._positions(node.shape)
+                axes = tuple(stays[axis] for axis in node.attrs["axes"] if axis in stays)
+                return self.add("broadcast", args, {"shape": shape, "axes": axes}, name=node.name)
+        return self._as_before(node, args)
