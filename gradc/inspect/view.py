@@ -87,8 +87,7 @@ class View:
 
 def view_of(target: Function | Program | TrainStep) -> View:
     """Gather what is known of `target`."""
-    core = target._core
-    compiled = core.compiled
+    compiled = target.compiled
     kernels = kernel_infos(compiled)
     entries = {}
     for job in compiled.jobs:
@@ -98,7 +97,7 @@ def view_of(target: Function | Program | TrainStep) -> View:
         entries[name] = EntryView(
             name, job.graph, own, job.plan.memory, _places(job), _lines(compiled, job.name)
         )
-    return View(compiled.name, core.source, core.header, entries, len(compiled.members))
+    return View(compiled.name, target.source, target.header, entries, len(compiled.members))
 
 
 def _places(job: Job) -> dict[int, Place]:

@@ -34,13 +34,13 @@ from .core import (
     program_name,
     target_of,
 )
-from .describe import KernelInfo, Stage
+from .visible import Visible
 
 if TYPE_CHECKING:
-    from ..toolchain.build import BuildInfo
+    pass
 
 
-class Function(Quick):
+class Function(Visible, Quick):
     """A compiled function of arrays; call it like the Python function it came from.
 
     Arrays must have the shapes and dtypes it was compiled for; the first call builds the C.
@@ -75,16 +75,6 @@ class Function(Quick):
         return call
 
     @property
-    def source(self) -> str:
-        """The C file."""
-        return self._core.source
-
-    @property
-    def header(self) -> str:
-        """Its header."""
-        return self._core.header
-
-    @property
     def graph(self) -> Graph:
         """The graph as it was compiled, after all passes."""
         return self._core.graph("")
@@ -93,24 +83,6 @@ class Function(Quick):
     def plan(self) -> MemoryPlan:
         """The memory plan."""
         return self._core.plans[""]
-
-    @property
-    def kernels(self) -> list[KernelInfo]:
-        """Every C function with its work."""
-        return self._core.kernels
-
-    @property
-    def stages(self) -> list[Stage]:
-        """What each stage of the compilation did."""
-        return self._core.stages
-
-    def build(self) -> BuildInfo:
-        """Compile to native code now."""
-        return self._core.build()
-
-    def export(self, directory: str | Path) -> list[Path]:
-        """Write the C, the header, the runtime headers it uses and an example `main.c`."""
-        return self._core.export(directory)
 
     def __repr__(self) -> str:
         args = ", ".join(

@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArgumentError, TraceError, fail, user_errors
 from ..graph import Graph
 from ..lower.reserved import GLOBAL
-from ..passes.memory import MemoryPlan
 from ..pipeline import Job
 from .arguments import Nesting
 from .call import nested
 from .core import Core, Options, make_core, program_name
-from .describe import KernelInfo, Stage
 from .entries import EntryDef, EntryTrace, StateLeaves, make_job, state_leaves
 from .native import State
+from .visible import Visible
 
 if TYPE_CHECKING:
-    from ..toolchain.build import BuildInfo
+    pass
 
 
-class Program:
+class Program(Visible):
     """A compiled program; each entry point is an attribute that can be called.
 
     The first call builds the C. Calls of one program take turns, from whichever thread they come.
@@ -73,42 +72,9 @@ class Program:
         assert self._core.state is not None
         return self._core.state
 
-    @property
-    def source(self) -> str:
-        """The C file."""
-        return self._core.source
-
-    @property
-    def header(self) -> str:
-        """Its header."""
-        return self._core.header
-
-    @property
-    def plans(self) -> dict[str, MemoryPlan]:
-        """The memory plan of each entry point."""
-        return self._core.plans
-
-    @property
-    def kernels(self) -> list[KernelInfo]:
-        """Every C function with its work."""
-        return self._core.kernels
-
-    @property
-    def stages(self) -> list[Stage]:
-        """What each stage of the compilation did."""
-        return self._core.stages
-
     def graph(self, entry: str) -> Graph:
         """The graph of one entry point, after all passes."""
         return self._core.graph(entry)
-
-    def build(self) -> BuildInfo:
-        """Compile to native code now."""
-        return self._core.build()
-
-    def export(self, directory: str | Path) -> list[Path]:
-        """Write the C, the header, the runtime headers it uses and an example `main.c`."""
-        return self._core.export(directory)
 
     def __repr__(self) -> str:
         lines = [f"gradc.Program {self.name}: state {self.state.memory.size:,} B"]

@@ -23,15 +23,15 @@ from ..pipeline import Leaf
 from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
 from .core import Core, Options, program_name
-from .describe import KernelInfo, Stage
 from .entries import EntryTrace, StateLeaves, state_leaves
 from .general import build_core
 from .many import run_many
 from .native import State
 from .recipe import Recipe, batch_specs
+from .visible import Visible
 
 if TYPE_CHECKING:
-    from ..toolchain.build import BuildInfo
+    pass
 
 Array = np.ndarray[Any, Any]
 
@@ -61,7 +61,7 @@ class Params(Mapping[str, Array]):
         return "\n".join(["parameters", *rows[:10], *more])
 
 
-class TrainStep(Quick):
+class TrainStep(Visible, Quick):
     """A compiled training step: `step(*batch, lr=None)` takes one step on one batch.
 
     It returns the loss as a float, or (loss, {name: float}) if the loss function returns metrics.
@@ -209,16 +209,6 @@ class TrainStep(Quick):
         return self._recipe.specs
 
     @property
-    def source(self) -> str:
-        """The C file."""
-        return self._core.source
-
-    @property
-    def header(self) -> str:
-        """Its header."""
-        return self._core.header
-
-    @property
     def graph(self) -> Graph:
         """The graph of the whole step, after all passes."""
         return self._core.graph("step")
@@ -228,32 +218,9 @@ class TrainStep(Quick):
         """The memory plan of the step; `plans` has those of all entry points."""
         return self._core.plans["step"]
 
-    @property
-    def plans(self) -> dict[str, MemoryPlan]:
-        """The memory plan of each entry point."""
-        return self._core.plans
-
-    @property
-    def kernels(self) -> list[KernelInfo]:
-        """Every C function with its work, in the order of the calls."""
-        return self._core.kernels
-
-    @property
-    def stages(self) -> list[Stage]:
-        """What each stage of the compilation did."""
-        return self._core.stages
-
-    def build(self) -> BuildInfo:
-        """Compile to native code now; otherwise the first call does."""
-        return self._core.build()
-
     def check(self, seed: int = 0) -> CheckReport:
         """Gradients against finite differences in float64, the C against its meaning in NumPy."""
         return check_step(self, self._recipe, self._core, seed)
-
-    def export(self, directory: str | Path) -> list[Path]:
-        """Write the C, the header, the runtime headers it uses and an example `main.c`."""
-        return self._core.export(directory)
 
     def __repr__(self) -> str:
         specs = ", ".join(map(repr, self.specs))
