@@ -245,6 +245,16 @@ def test_labels_of_every_integer_dtype_are_checked():
         assert step.state["step"] == 1
 
 
+def test_functions_without_a_scalar_result_check_labels_too():
+    """There the C says so by its return value, not by NaN."""
+    gradient = gd.grad(lambda z, y: nn.cross_entropy(z, y))
+    f = gd.compile(gradient, gd.f32[ROWS, CLASSES], gd.i32[ROWS])
+    z = np.zeros((ROWS, CLASSES), np.float32)
+    np.testing.assert_allclose(f(z, Y), gradient(z, Y), atol=1e-6)
+    with pytest.raises(DataError, match=r"`y\[2\]` is -3, outside 0\.\.4"):
+        f(z, np.array([0, 1, -3, 9], np.int32))
+
+
 def test_labels_that_are_computed_inside_cannot_be_checked():
     def computed(m: Any, x: Any, y: Any) -> Any:
         return nn.cross_entropy(x @ m["w"], y + 1)

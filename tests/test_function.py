@@ -139,9 +139,14 @@ def test_a_function_shows_what_it_is(nested):
     "name", ["exp", "main", "printf", "math", "float", "forward_out", "a b", ""]
 )
 def test_any_name_makes_a_function_that_compiles(name):
-    f = gd.compile(lambda exp, memcpy: np.exp(exp) * memcpy, gd.f32[3], gd.f32[3], name=name)
+    def fn(float: Any, error: Any) -> Any:  # noqa: A002 (that it is, is the point)
+        return np.exp(float) * error
+
+    f = gd.compile(fn, gd.f32[3], gd.f32[()], name=name)
     x = np.ones(3, np.float32)
-    np.testing.assert_allclose(f(x, x), np.exp(x), rtol=1e-6)
+    np.testing.assert_allclose(f(x, 1.0), np.exp(x), rtol=1e-6)
+    with pytest.raises(ShapeError, match="`float` must be"):
+        f(x[:2], 1.0)
 
 
 def test_gradients_compile():

@@ -119,6 +119,18 @@ def test_what_is_written_through_a_view_is_what_the_next_call_reads(agent):
     agent.state["net.fc2.weight"][...], agent.state["net.fc2.bias"][...] = kept
 
 
+def test_an_entry_point_can_be_kept_and_takes_arguments_by_name():
+    kept = gd.program("kept", {"a": np.ones(3, np.float32)}, dot=gd.query(weighted, gd.f32[3]))
+    dot, x = kept.dot, np.arange(3, dtype=np.float32)
+    assert dot(x) == dot(x=x) == kept.dot(x=x) == 3
+    with pytest.raises(TypeError, match="unexpected keyword argument 'y'"):
+        kept.dot(y=x)
+
+
+def weighted(state: Any, x: Any) -> Any:
+    return (state["a"] * x).sum()
+
+
 def test_outputs_of_two_calls_are_arrays_of_their_own(agent):
     first = agent.act(normal(4))["scores"]
     kept = first.copy()

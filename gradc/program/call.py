@@ -18,8 +18,8 @@ case, right arrays all along, is a few tests in a row. For `step(x, y)` the text
             if _result != _result:
                 _diagnose((x, y, lr))
             return _result, {'accuracy': _out0}
-        except _GradcError as error:
-            error.__traceback__ = _users_traceback(error.__traceback__)
+        except _GradcError as _error:
+            _error.__traceback__ = _users_traceback(_error.__traceback__)
             raise
 """
 
@@ -109,7 +109,8 @@ def compile_call(
         "_lock": native.lock, "_arena": native.arena_pointer, "_state": native.state_pointer,
         "_empty": np.empty, "_diagnose": native.diagnose, "_missing": MISSING,
         "_prepare": _preparation(e.name or native.name, data, named, defaults, hint),
-        "_GradcError": GradcError, "_users_traceback": users_traceback, **form.scope,
+        "_GradcError": GradcError, "_users_traceback": users_traceback, "_float": float,
+        **form.scope,
     }  # fmt: skip
     values = [*_parameters(data, defaults), *defaults]
     positional, by_name = values[: len(data)], values[len(data) :]
@@ -137,8 +138,8 @@ def compile_call(
         f"def call({', '.join(params)}):",
         "    try:",
         *(f"        {line}" for line in body),
-        "    except _GradcError as error:",
-        "        error.__traceback__ = _users_traceback(error.__traceback__)",
+        "    except _GradcError as _error:",
+        "        _error.__traceback__ = _users_traceback(_error.__traceback__)",
         "        raise",
     ])  # fmt: skip
     # Named after this file: frames of gradc's own files are cut from what the user sees.
@@ -190,7 +191,7 @@ def _inputs(
     given, tests = [], []
     for k, (a, v) in enumerate(zip(native.entry.args, values, strict=True)):
         if not a.shape:
-            tests.append(f"{v}.__class__ is float" if a.dtype.kind == "f" else "False")
+            tests.append(f"{v}.__class__ is _float" if a.dtype.kind == "f" else "False")
             given.append(v)
             continue
         scope |= {f"_dtype{k}": a.dtype, f"_shape{k}": a.shape, f"_type{k}": native.c_array(a)}
@@ -230,6 +231,6 @@ def _outputs(
 def _number(a: Argument, value: str, form: Form, scope: dict[str, Any]) -> str:
     """A 0-d output: `value` is the Python number that cffi made of it."""
     if form.floats:
-        return value if a.dtype.kind == "f" else f"float({value})"
+        return value if a.dtype.kind == "f" else f"_float({value})"
     scope[f"_as_{a.dtype.name}"] = a.dtype.type
     return f"_as_{a.dtype.name}({value})"

@@ -56,10 +56,11 @@ class Options:
             return self.target
         if self.target == "portable":
             return "scalar"
-        return _native_isa(self.compiler, self.cflags)
+        return native_isa(self.compiler, self.cflags)
 
 
-def _native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
+def native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
+    """The vector unit of this machine, as the compiler that will build knows it."""
     from ..toolchain.compilers import find_compiler, vector_isa
 
     try:

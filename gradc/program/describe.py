@@ -44,7 +44,8 @@ class KernelInfo:
     def __repr__(self) -> str:
         where = f"  {', '.join(self.sources)}" if self.sources else ""
         work = f"{self.flops:>12,} flops {self.bytes:>12,} bytes"
-        return f"{self.name:<40} {work}  lines {self.lines[0]}-{self.lines[1]}{where}"
+        place = f"lines {self.lines[0]}-{self.lines[1]}{where}"
+        return f"{self.entry:<10} {self.name:<40} {work}  {place}"
 
 
 def kernel_infos(compiled: Compiled) -> list[KernelInfo]:

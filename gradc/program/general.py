@@ -52,12 +52,13 @@ class Program(Visible):
         """The entry point until its first call, which puts the generated function in its place."""
 
         @user_errors
-        def first_call(*args: Any) -> Any:
-            arguments = self._traces[name].arguments
-            run = self._core.entry(name).function_for(nested(self._traces[name].results))
-            call = run if arguments.flat else _through_nesting(run, arguments)
-            setattr(self, name, call)
-            return call(*args)
+        def first_call(*args: Any, **by_name: Any) -> Any:
+            if getattr(self, name) is first_call:
+                arguments = self._traces[name].arguments
+                run = self._core.entry(name).function_for(nested(self._traces[name].results))
+                call = run if arguments.flat else _through_nesting(run, arguments)
+                setattr(self, name, call)
+            return getattr(self, name)(*args, **by_name)
 
         first_call.__name__ = first_call.__qualname__ = name
         return first_call
