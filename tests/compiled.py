@@ -7,7 +7,7 @@ inputs and outputs keep their order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,12 @@ def compile_graphs(
     name: str = "graphs",
     *,
     target: str = "native",
-    fusion: bool = True,
+    unfused: Collection[str] = (),
     cflags: Sequence[str] = (),
 ) -> Core:
-    """One program with an entry point for each graph."""
+    """One program with an entry point for each graph; those `unfused` store every node."""
     options = Options(name, target, cflags=tuple(cflags))
-    jobs = [job_of(label, graph, options, fusion) for label, graph in graphs.items()]
+    jobs = [job_of(label, graph, options, label not in unfused) for label, graph in graphs.items()]
     return make_core(options, (), jobs, traced_seconds=0.0)
 
 
@@ -64,7 +64,7 @@ def compile_updates(
     name: str = "updates",
     *,
     target: str = "native",
-    fusion: bool = True,
+    unfused: Collection[str] = (),
     layouts: frozenset[int] | None = None,
     cflags: Sequence[str] = (),
 ) -> Core:
@@ -80,7 +80,7 @@ def compile_updates(
         for k, value in enumerate(update.state):
             leaves.append(Leaf(f"{label}.{k}", f"{label}.{k}", value))
     jobs = [
-        _update_job(label, update, leaves, first[label], options, fusion)
+        _update_job(label, update, leaves, first[label], options, label not in unfused)
         for label, update in updates.items()
     ]
     return make_core(options, leaves, jobs, traced_seconds=0.0, names=[x.name for x in leaves])

@@ -1,7 +1,7 @@
 """A graph while it is drawn: where choices come from, and what is known of each node.
 
-Enters: a source of choices (hypothesis, or a seed). Leaves: `Drawing`, which adds nodes to a graph
-and keeps each with its value in NumPy; and `Case`, a finished graph with its answer. Always holds:
+Enters: a seed. Leaves: `Drawing`, which adds nodes to a graph and keeps each with its value in
+NumPy; and `Case`, a finished graph with its answer. Always holds: the same seed gives the same; and
 floating-point numbers are small integers as long as possible, so that sums are exact in any order
 and most answers must be met to the last bit.
 """
@@ -30,10 +30,14 @@ RARE_DTYPES = ("int8", "uint8", "int16", "int64", "uint32")
 
 
 class Choices:
-    """Where a graph's choices come from: `draw(n)` gives an integer below n."""
+    """The choices that make a graph; they depend on nothing but the seed."""
 
-    def __init__(self, draw: Callable[[int], int]) -> None:
-        self.draw = draw
+    def __init__(self, seed: int | str) -> None:
+        numbers = random.Random(seed)
+        self.draw = numbers.randrange
+        self.values = np.random.default_rng(numbers.getrandbits(64))
+
+    # `draw(n)` is an integer below n; `values` fills arrays
 
     def pick(self, options: Sequence[T]) -> T:
         return options[self.draw(len(options))]
@@ -44,11 +48,6 @@ class Choices:
     def some(self, options: Sequence[T]) -> list[T]:
         """Each of the options or not."""
         return [x for x in options if self.draw(2)]
-
-
-def seeded(seed: int) -> Choices:
-    """Choices that depend on nothing but the seed."""
-    return Choices(random.Random(seed).randrange)
 
 
 @dataclass
@@ -115,7 +114,6 @@ class Drawing:
     """A graph under construction; in its `backward` half nodes are gradients of earlier ones."""
 
     choices: Choices
-    values: np.random.Generator
     backward: bool = False
     builder: Builder = field(default_factory=Builder)
     known: list[Known] = field(default_factory=list)
@@ -139,15 +137,15 @@ class Drawing:
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Small integers; now and then the ends of an integer's range, or what is not a number."""
         if dtype.kind == "b":
-            return self.values.random(shape) < 0.5
+            return self.choices.values.random(shape) < 0.5
         low = 0 if dtype.kind == "u" else -4
-        found: Array = self.values.integers(low, 5, shape).astype(dtype)
+        found: Array = self.choices.values.integers(low, 5, shape).astype(dtype)
         if found.size and dtype.kind in "iu" and self.choices.chance(10):
-            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).min
-            found.flat[self.values.integers(found.size)] = np.iinfo(dtype).max
+            found.flat[self.choices.values.integers(found.size)] = np.iinfo(dtype).min
+            found.flat[self.choices.values.integers(found.size)] = np.iinfo(dtype).max
         if found.size and dtype.kind == "f" and self.choices.chance(4):
             for special in (np.nan, np.inf, -np.inf, -0.0):
-                found.flat[self.values.integers(found.size)] = special
+                found.flat[self.choices.values.integers(found.size)] = special
         return found
 
     def input(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Known:

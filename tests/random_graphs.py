@@ -1,6 +1,6 @@
 """Random graphs that have a known answer.
 
-Enters: choices. Leaves: a `Case`: a graph, arrays for its inputs, what NumPy makes of them, and how
+Enters: a seed. Leaves: a `Case`: a graph, arrays for its inputs, what NumPy makes of them, and how
 far from that a right answer may lie. Always holds: the answer is computed while the graph is drawn,
 by NumPy and, for the ops that move or contract, by code that has nothing in common with the op
 table's references.
@@ -298,28 +298,30 @@ def _einsum(a: Array, b: Array, contract: Any, batch: Any) -> Array:
         return np.asarray(np.einsum(a.copy(), left, b.copy(), right, out), a.dtype)
 
 
-def draw_case(choices: Choices, seed: int, steps: int) -> Case:
-    """A graph of at most about `steps` computed nodes, with several outputs."""
-    d = Steps(choices, np.random.default_rng(seed))
+def draw_case(seed: int | str, steps: int) -> Case:
+    """A graph of `steps` times one node or a few, with several outputs; fewer steps begin alike."""
+    choices = Choices(seed)
+    two_phases = choices.chance(30)
+    d = Steps(choices)
     d.input(d.shape(), d.dtype())
-    count, two_phases = 1 + choices.draw(steps), choices.chance(30)
-    for k in range(count):
-        d.backward = two_phases and 2 * k > count
+    for k in range(steps):
+        d.backward = two_phases and k > 8
         d.step()
     outputs = [d.known[-1]]
     outputs += [choices.pick(d.known) for _ in range(choices.draw(4))]
     return _finish(d, outputs)
 
 
-def draw_update(choices: Choices, seed: int, steps: int) -> Case:
+def draw_update(seed: int | str, steps: int) -> Case:
     """A graph whose first inputs are the leaves of a state, and first outputs their new values."""
-    d = Steps(choices, np.random.default_rng(seed))
+    choices = Choices(seed)
+    d = Steps(choices)
     base = choices.pick(((3, 3), (8, 8), (4, 17), (16, 5), (33, 8), (5,), (), (2, 3, 4)))
     shapes = (base, base, base, base[::-1], base[1:])
     dtypes = ("float32", "float32", "float32", "float64", "int32", "bool")
     dtype = np.dtype(choices.pick(dtypes))
     leaves = [d.input(choices.pick(shapes), dtype) for _ in range(1 + choices.draw(4))]
-    for _ in range(choices.draw(steps + 1)):
+    for _ in range(steps):
         d.step()
     replaced = [k for k in range(len(leaves)) if choices.chance(85)] or [0]
     d.backward = choices.chance(50)

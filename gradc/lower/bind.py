@@ -17,6 +17,7 @@ from ..passes.memory import MemoryPlan, Storage, plan
 from ..passes.order import InPlace, Task, schedule
 from .inplace import in_place_pairs
 from .nest import Kernel, Param
+from .pointwise import Names
 from .rename import merge_buffers
 
 
@@ -90,15 +91,13 @@ class _Binder:
 
     def _name_arena(self, names: Mapping[int, str]) -> None:
         """A distinct place for everything that is neither input nor output."""
-        taken: dict[str, int] = {}
+        distinct = Names(frozenset())
         for i in sorted(self.writer):
             role = self.roles.outputs.get(i)
             if role is not None and role.kind == "output":
                 self.places[i] = role
                 continue
-            base = names[i]
-            taken[base] = taken.get(base, 0) + 1
-            self.places[i] = Place("arena", base if taken[base] == 1 else f"{base}_{taken[base]}")
+            self.places[i] = Place("arena", distinct.fresh(names[i]))
         for node in self.graph:
             if node.op == "const" and node.size > 1:
                 self.places[node.id] = Place("constant", names[node.id])

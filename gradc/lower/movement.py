@@ -97,7 +97,7 @@ def _pad(node: Node, index: Indices, arg: int, shape: tuple[int, ...]) -> Source
         whole, rest = divmod_index(i + -low[axis], step[axis])
         if step[axis] > 1:
             tests.append((rest, 0, 1))
-        inner.append(whole)
+        inner.append(whole if n > 1 else Index())
     return Source(arg, tuple(inner), tuple(tests))
 
 
@@ -105,7 +105,8 @@ def _concat(graph: Graph, node: Node, index: Indices) -> tuple[Source, ...]:
     axis, start, found = node.attrs["axis"], 0, []
     for arg in node.args:
         n = graph[arg].shape[axis]
-        moved = tuple(i + -start if k == axis else i for k, i in enumerate(index))
+        within = index[axis] + -start if n > 1 else Index()
+        moved = (*index[:axis], within, *index[axis + 1 :])
         found.append(Source(arg, moved, ((index[axis], start, start + n),)))
         start += n
     return tuple(found)

@@ -112,13 +112,14 @@ class RowNest:
         for i, fold in folds.items():
             result = fold.finish(row)
             if i in self.domain.trailing:
-                row.known[(i, index)] = result
+                self._read_result(i, result)
             else:
                 node = self.graph[i]
                 step = Accumulate(self.totals[i], None, node.op, result, node.dtype, (i,))
                 row.statements.append(step)
         for i in work.kept:
-            self._read_back(i)
+            if i not in self.domain.trailing:
+                self._read_back(i)
 
     def _start(self, node_id: int, width: int, row: Body) -> Fold:
         node = self.graph[node_id]
@@ -222,6 +223,10 @@ class RowNest:
             if on_stack:
                 self.arrays.append(Array(name, node.dtype, size))
         return self.totals[node_id]
+
+    def _read_result(self, node_id: int, result: Ref) -> None:
+        """From now on a reduction of this row is its result, wherever in the row it is read."""
+        self.elements.local[node_id] = lambda _: result
 
     def _read_back(self, node_id: int) -> None:
         """From now on the stored or kept copy of a node is read instead of computed."""
