@@ -62,7 +62,7 @@ def convert(a: Argument, value: Any, hint: str = "") -> Any:
 
 def as_in_c(array: Array) -> Array:
     """`array`, copied if its elements do not lie as in C: one after the other, each aligned."""
-    return np.require(array, requirements=["C", "A"])
+    return array if array.flags.carray else np.require(array, requirements=["C", "A"])
 
 
 def in_dtype(a: Argument, value: Any, array: Array) -> Array:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import short
+from ..dtypes import DType, c_name, short
 from ..emit.entry import Argument, Entry
 from ..emit.state import Member, state_bytes
 from .arguments import check_ranges
@@ -86,6 +86,7 @@ class NativeEntry:
         self.lock = lock
         self.state = state
         self.arena = arena
+        self._c_arrays: dict[DType, Any] = {}
         self.arena_pointer = ffi.from_buffer("void *", arena) if arena.size else ffi.NULL
         self.state_pointer = None
         if state is not None:
@@ -94,7 +95,9 @@ class NativeEntry:
 
     def c_array(self, a: Argument) -> Any:
         """The cffi type of an argument's elements, as an array of any length."""
-        return self.ffi.typeof(f"{c_type(a)}[]")
+        if a.dtype not in self._c_arrays:
+            self._c_arrays[a.dtype] = self.ffi.typeof(f"{c_name(a.dtype)}[]")
+        return self._c_arrays[a.dtype]
 
     def function_for(
         self, form: Form, defaults: Mapping[str, float] | None = None, hint: str = ""
@@ -117,9 +120,3 @@ class NativeEntry:
         Called when the result says so; a loss that is NaN may say so without a reason.
         """
         check_ranges(self.entry, values)
-
-
-def c_type(a: Argument) -> str:
-    """The C type of an element, as cffi spells it."""
-    names = {"float32": "float", "float64": "double", "bool": "uint8_t"}
-    return names.get(a.dtype.name, f"{a.dtype.name}_t")
