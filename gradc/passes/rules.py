@@ -1,0 +1,126 @@
+"""What simplification is made of: a registry of rules, and the rewriter that applies them.
+
+Enters: rules, registered by `simplify` and `integers` when they are imported. Leaves: `RULES` and
+`Simplifier`. Always holds: a rule looks at a node about to be added, given as (op, argument ids,
+attributes), and returns the id of what should stand there instead, or None.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType
+from ..graph import Node
+from ..ops.table import OPS, Kind, infer
+from .rewrite import Rewriter
+
+Attrs = Mapping[str, Any]
+Args = tuple[int, ...]
+Rule = Callable[["Simplifier", str, Args, Attrs], int | None]
+
+RULES: dict[str, list[Rule]] = defaultdict(list)
+FOLD_LIMIT = 64
+"""Elements up to which an operation on constants is carried out while compiling."""
+
+
+def rule(*ops: str) -> Callable[[Rule], Rule]:
+    """Register a rule for the named ops."""
+
+    def register(function: Rule) -> Rule:
+        for op in ops:
+            RULES[op].append(function)
+        return function
+
+    return register
+
+
+class Simplifier(Rewriter):
+    """Rebuilds a graph with the rules applied to every node as it is added."""
+
+    def make(self, op: str, args: Args, attrs: Attrs, name: str | None = None) -> int:
+        """Add a node, or what the first rule that matches makes of it."""
+        if any(self.node(a).size == 0 for a in args) or 0 in attrs.get("shape", ()):
+            return self._without_elements(op, args, attrs)
+        folded = self._fold(op, args, attrs)
+        if folded is not None:
+            return folded
+        rules = RULES[op]
+        if OPS[op].kind is Kind.ELEMENTWISE:
+            rules = [*rules, compute_before_broadcast]
+        for apply in rules:
+            found = apply(self, op, args, attrs)
+            if found is not None:
+                if name:
+                    self.builder.rename(found, name)
+                return found
+        return self.add(op, args, attrs, name=name)
+
+    def visit(self, node: Node, args: Args) -> int:
+        if node.kind is Kind.SOURCE:
+            return self.copy(node, args)
+        return self.make(node.op, args, node.attrs, node.name)
+
+    def _without_elements(self, op: str, args: Args, attrs: Attrs) -> int:
+        """What has no elements is a constant, and what is made of such holds only start values.
+
+        So no later stage meets an array without elements, but as an input or an output.
+        """
+        nodes = [self.node(a) for a in args]
+        spec = infer(op, [n.spec for n in nodes], attrs)
+        if spec.size == 0:
+            return self.add("const", (), {"value": np.zeros(spec.shape, spec.dtype)})
+        if op == "concat":
+            return self.make(op, tuple(n.id for n in nodes if n.size), attrs)
+        row = OPS[op]
+        value = attrs.get("value", 0)  # of a pad; a sum of no products is 0
+        if row.kind is Kind.REDUCTION:
+            value = row.reference(np.zeros(0, nodes[0].dtype), axes=(0,))
+        return self.filled(value, spec.shape, spec.dtype)
+
+    def _fold(self, op: str, args: Args, attrs: Attrs) -> int | None:
+        """An operation on small constants is a constant."""
+        row, nodes = OPS[op], [self.node(a) for a in args]
+        if not nodes or any(n.op != "const" for n in nodes) or row.kind is Kind.MOVEMENT:
+            return None
+        if any(n.size > FOLD_LIMIT for n in nodes):
+            return None
+        with np.errstate(all="ignore"):
+            value = row.reference(*(n.attrs["value"] for n in nodes), **attrs)
+        spec = row.shape(op, [n.spec for n in nodes], attrs)
+        return self.add("const", (), {"value": np.asarray(value, dtype=spec.dtype)})
+
+    def filled(self, value: Any, shape: tuple[int, ...], dtype: DType) -> int:
+        """An array whose elements are all `value`."""
+        constant = self.add("const", (), {"value": np.array(value, dtype)})
+        return self.make("broadcast", (constant,), {"shape": shape, "axes": ()})
+
+    def scalar(self, node_id: int) -> float | None:
+        """The value of a constant, or of the constant that is broadcast here."""
+        node = self.node(node_id)
+        while node.op in ("broadcast", "reshape"):
+            node = self.node(node.args[0])
+        return node.attrs["value"].item() if node.op == "const" and node.size == 1 else None
+
+
+def compute_before_broadcast(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """An elementwise op on equal broadcasts is the broadcast of the op."""
+    nodes = [s.node(a) for a in args]
+    spread = [n for n in nodes if n.op == "broadcast"]
+    if not spread or len(spread) < len(nodes):
+        return None
+    wide = max(spread, key=lambda n: len(n.attrs["axes"]))
+    axes, small = wide.attrs["axes"], s.node(wide.args[0]).shape
+    inner: list[int] = []
+    for n in nodes:
+        if n.attrs["axes"] == axes:
+            inner.append(n.args[0])
+        elif not n.attrs["axes"]:
+            inner.append(s.make("broadcast", n.args, {"shape": small, "axes": ()}))
+        else:
+            return None
+    result = s.make(op, tuple(inner), attrs)
+    return s.make("broadcast", (result,), {"shape": nodes[0].shape, "axes": axes})
