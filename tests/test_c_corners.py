@@ -67,6 +67,7 @@ def limits(x: Any) -> Any:
         x <= x, np.maximum(x, least), np.minimum(x, least), np.maximum(x, most),
         np.minimum(x, most),
         x - x, x ^ x, x | x, x // x, x % x, x // 0, x % 0, np.maximum(x, x), abs(x), -x, np.sign(x),
+        x * 0, x + 0, 0 - x, x // (x * 0), (x * 0) % (x - x), 0 // x, 0 % x, x & 0, x | 0, x ^ 0,
     )  # fmt: skip
 
 
