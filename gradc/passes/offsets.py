@@ -272,7 +272,7 @@ class _Part:
     frame `parent` of the stack must choose again.
     """
 
-    todo: Ints
+    waiting: Ints
     offset: int
     index: int
     parent: int
@@ -322,12 +322,12 @@ class _Attempt:
             self.visited += 1
             i = frame.choices.pop()
             self.floor, self.rest = frame.floor.copy(), frame.rest.copy()
-            left = frame.part.todo[frame.part.todo != i]
+            left = frame.part.waiting[frame.part.waiting != i]
             self._lay(i, left)
             if not self._fits(left, int(self.offsets[i])):
                 continue
             agenda = [
-                _Part(todo, int(self.offsets[i]), i, len(stack) - 1) for todo in self._split(left)
+                _Part(waiting, int(self.offsets[i]), i, len(stack) - 1) for waiting in self._split(left)
             ]
             if not agenda and not frame.later:
                 return self.offsets[np.argsort(self.rank)]
@@ -337,19 +337,19 @@ class _Attempt:
 
     def _frame(self, part: _Part, later: tuple[_Part, ...]) -> _Frame:
         """What may be laid next: on a fresh floor, below where a whole buffer would fit beneath."""
-        floor = self.floor[part.todo]
-        reach = (floor + self.size[part.todo]).min()
-        fresh = (floor > part.offset) | ((floor == part.offset) & (part.todo > part.index))
-        choices = part.todo[(floor < reach) & fresh]
+        floor = self.floor[part.waiting]
+        reach = (floor + self.size[part.waiting]).min()
+        fresh = (floor > part.offset) | ((floor == part.offset) & (part.waiting > part.index))
+        choices = part.waiting[(floor < reach) & fresh]
         choices = choices[np.lexsort((choices, self.floor[choices]))][::-1]
         return _Frame(part, later, choices.tolist(), self.floor, self.rest)
 
-    def _split(self, todo: Ints) -> list[Ints]:
-        """`todo` (by birth) in parts that share no section."""
-        if len(todo) == 0:
+    def _split(self, waiting: Ints) -> list[Ints]:
+        """`waiting` (by birth) in parts that share no section."""
+        if len(waiting) == 0:
             return []
-        gaps = np.maximum.accumulate(self.last[todo])[:-1] <= self.first[todo][1:]
-        return np.split(todo, np.flatnonzero(gaps) + 1) if gaps.any() else [todo]
+        gaps = np.maximum.accumulate(self.last[waiting])[:-1] <= self.first[waiting][1:]
+        return np.split(waiting, np.flatnonzero(gaps) + 1) if gaps.any() else [waiting]
 
     def _lay(self, i: int, left: Ints) -> None:
         """Lay buffer `i` on its floor; the floors of those `left` beside it rise to its top."""
