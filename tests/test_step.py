@@ -287,6 +287,7 @@ def test_tied_weights_are_one_parameter_with_both_gradients():
     assert list(step.params) == ["enc", "dec"]
     assert list(step.state) == ["params.enc", "opt.momentum.enc", "step", "seed"]
     assert np.shares_memory(step.params["enc"], step.params["dec"])
+    assert "36 parameters" in repr(step)
     x = np.random.default_rng(2).normal(size=(3, 6))
     v = w.astype(float)
     y = x @ v @ v.T

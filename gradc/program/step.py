@@ -11,7 +11,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,9 +29,6 @@ from .many import run_many
 from .native import State
 from .recipe import Recipe, batch_specs
 from .visible import Visible
-
-if TYPE_CHECKING:
-    pass
 
 Array = np.ndarray[Any, Any]
 
@@ -224,7 +221,8 @@ class TrainStep(Visible, Quick):
 
     def __repr__(self) -> str:
         specs = ", ".join(map(repr, self.specs))
-        scalars = sum(v.size for v in self.params.values())
+        owners = dict.fromkeys(self._recipe.owner.values())
+        scalars = sum(self.params[path].size for path in owners)
         plan = self.plan
         return (
             f"gradc.TrainStep {self.name}({specs}): {scalars:,} parameters\n"
