@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from ..dtypes import DType
 from ..graph import Node
+from ..ops.table import OPS
 from ..passes.domain import SELECTING
 from .nest import (
     Accumulate,
@@ -34,17 +33,9 @@ from .pointwise import Body, Simple, identifier
 
 def start_value(op: str, dtype: DType) -> Literal:
     """What a reduction holds before its first element."""
-    if op in ("sum", "any"):
-        return Literal(False if dtype.kind == "b" else 0, dtype)
-    if op in ("prod", "all"):
-        return Literal(True if dtype.kind == "b" else 1, dtype)
-    lowest = op == "max"
-    if dtype.kind == "f":
-        return Literal(-np.inf if lowest else np.inf, dtype)
-    if dtype.kind == "b":
-        return Literal(not lowest, dtype)
-    info = np.iinfo(dtype)
-    return Literal(int(info.min if lowest else info.max), dtype)
+    start = OPS[op].start
+    assert start is not None, f"reduction `{op}` has no start"
+    return Literal(start(dtype), dtype)
 
 
 @dataclass(frozen=True)

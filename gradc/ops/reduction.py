@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import BOOL, I32, SHORT, Spec
+from ..dtypes import I32, SHORT, DType, Spec
 from ..errors import DTypeError, ShapeError, fail
 from .rules import CAST_HELP, INTEGERS, KIND_NAMES, no_gradient
 from .table import Attrs, Kind, Sample, ShapeRule, op
@@ -112,39 +112,33 @@ def _samples(
     return samples
 
 
-def _everywhere(floating: str, integer: str) -> dict[str, str]:
-    """The C text of a start value, per dtype name."""
-    starts = {"float32": floating + "f", "float64": floating}
-    return starts | dict.fromkeys(INTEGERS, integer)
+def _least(dtype: DType) -> float:
+    """What no element is less than."""
+    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
 
 
-def _limits(end: str) -> dict[str, str]:
-    """The least (`end` MIN) or greatest (MAX) value of each dtype, as C text."""
-    starts = {"float32": "-INFINITY", "float64": "-INFINITY"}
-    if end == "MAX":
-        starts = {"float32": "INFINITY", "float64": "INFINITY"}
-    for name in INTEGERS:
-        starts[name] = "0" if name.startswith("u") and end == "MIN" else f"{name.upper()}_{end}"
-    return starts
+def _greatest(dtype: DType) -> float:
+    """What no element is greater than."""
+    return math.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
 
 
 # fmt: off
 op("sum", _reduction("iuf"), vjp=_sum_vjp, wraps=True,
    reference=lambda x, axes: np.sum(x, axes, dtype=np.asarray(x).dtype),
-   c="{0} + {1}", start=_everywhere("0.0", "0"), samples=_samples("if"))
+   c="{0} + {1}", start=lambda dtype: 0, samples=_samples("if"))
 op("prod", _reduction("iuf"), vjp=_prod_vjp, wraps=True,
    reference=lambda x, axes: np.prod(x, axes, dtype=np.asarray(x).dtype),
-   c="{0} * {1}", start=_everywhere("1.0", "1"), samples=_samples("if"))
+   c="{0} * {1}", start=lambda dtype: 1, samples=_samples("if"))
 op("max", _reduction("iuf", empty=False), reference=lambda x, axes: np.max(x, axes),
    vjp=_extremum_vjp, c="({1} > {0} || {1} != {1}) ? {1} : {0}", c_int="({1} > {0}) ? {1} : {0}",
-   start=_limits("MIN"), samples=_samples("if"), doc="NaN if any element is")
+   start=_least, samples=_samples("if"), doc="NaN if any element is")
 op("min", _reduction("iuf", empty=False), reference=lambda x, axes: np.min(x, axes),
    vjp=_extremum_vjp, c="({1} < {0} || {1} != {1}) ? {1} : {0}", c_int="({1} < {0}) ? {1} : {0}",
-   start=_limits("MAX"), samples=_samples("if"), doc="NaN if any element is")
+   start=_greatest, samples=_samples("if"), doc="NaN if any element is")
 op("all", _reduction("b"), reference=lambda x, axes: np.all(x, axes),
-   c="{0} && {1}", start={BOOL.name: "1"}, samples=_samples("b"))
+   c="{0} && {1}", start=lambda dtype: True, samples=_samples("b"))
 op("any", _reduction("b"), reference=lambda x, axes: np.any(x, axes),
-   c="{0} || {1}", start={BOOL.name: "0"}, samples=_samples("b"))
+   c="{0} || {1}", start=lambda dtype: False, samples=_samples("b"))
 op("argmax", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
    reference=lambda x, axes: np.argmax(x, axes[0]).astype(np.int32),
    samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),

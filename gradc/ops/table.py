@@ -53,7 +53,7 @@ class Op:
     `c` is the C expression of an elementwise op with `{0}`, `{1}`, ... for operands, `{f}` for the
     float suffix ("f" or "") and `{t}` for the C type of the result; where the result is an integer,
     `c_int` is used instead if given, and where it is unsigned, `c_uint` before that. For a
-    reduction it folds `{0}` (accumulator) with `{1}`, starting at `start[dtype name]`. `cost` is
+    reduction it folds `{0}` (accumulator) with `{1}`, starting at `start(dtype)`. `cost` is
     flops per element as the fusion model counts them; `headers` are the runtime headers the C
     expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
     """
@@ -67,7 +67,7 @@ class Op:
     c: str | None = None
     c_int: str | None = None
     c_uint: str | None = None
-    start: Mapping[str, str] | None = None
+    start: Callable[[DType], float] | None = None
     cost: float = 1.0
     headers: tuple[str, ...] = ()
     wraps: bool = False

@@ -327,7 +327,8 @@ class _Attempt:
             if not self._fits(left, int(self.offsets[i])):
                 continue
             agenda = [
-                _Part(waiting, int(self.offsets[i]), i, len(stack) - 1) for waiting in self._split(left)
+                _Part(waiting, int(self.offsets[i]), i, len(stack) - 1)
+                for waiting in self._split(left)
             ]
             if not agenda and not frame.later:
                 return self.offsets[np.argsort(self.rank)]
