@@ -130,10 +130,6 @@ def is_float(dtype: DType) -> bool:
     return bool(dtype.kind == "f")
 
 
-def is_integer(dtype: DType) -> bool:
-    return dtype.kind in "iu"
-
-
 def promote(a: DType, b: DType) -> DType:
     """The dtype of an operation on `a` and `b` by the Array API's promotion table.
 

@@ -5,7 +5,7 @@ Enters: nothing. Leaves: `OPS` with every row registered. Always holds: a family
 """
 
 from . import contraction, elementwise, movement, reduction, source
-from .table import OPS, Kind, Op, Sample, infer, kind_of
+from .table import OPS, Kind, Op, Sample, infer
 
 __all__ = [
     "OPS",
@@ -15,7 +15,6 @@ __all__ = [
     "contraction",
     "elementwise",
     "infer",
-    "kind_of",
     "movement",
     "reduction",
     "source",

@@ -99,10 +99,6 @@ def infer(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
     return row.shape(name, args, attrs)
 
 
-def kind_of(name: str) -> Kind:
-    return OPS[name].kind
-
-
 def result_dtype(array: object, dtype: DType) -> np.ndarray[Any, Any]:
     """A NumPy result as an array of the dtype that the graph promises."""
     return np.asarray(array).astype(dtype, copy=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -233,9 +233,3 @@ def batch_of(specs: Sequence[Spec]) -> int | None:
 
 def target_of(options: Options) -> Any:
     return TARGETS[options.vectors]
-
-
-def mapping_repr(title: str, rows: Mapping[str, str]) -> str:
-    """A terse listing: a title and at most eleven rows."""
-    lines = [f"  {k:<10} {v}" for k, v in rows.items()]
-    return "\n".join([title, *lines[:11]])
