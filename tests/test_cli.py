@@ -1,4 +1,4 @@
-"""The command line: what it prints where, its exit status, and how it takes mistakes."""
+"""The command line: usage, `build`, `inspect`, `check`, `doctor`: what they print, and their status."""
 
 from __future__ import annotations
 
@@ -6,115 +6,19 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import command_line as commands
 import pytest
+from command_line import ROOT, Run, line_of, python
 
 from gradc.cli import console as consoles
 from gradc.cli import main
 
-ROOT = Path(__file__).resolve().parent.parent
-
-MODEL = """
-import numpy as np
-import gradc as gd
-from gradc import optim
-
-
-def loss(p, x, y):
-    error = x @ p["w"] + p["b"] - y
-    return (error**2).mean(), {"worst": abs(error).max()}
-
-
-def predict(p, x):
-    return x @ p["w"] + p["b"]
-
-
-def step(seed=0):
-    rng = np.random.default_rng(seed)
-    p = {"w": rng.normal(size=3).astype(np.float32), "b": np.float32(0)}
-    optimizer = optim.SGD(lr=0.05, momentum=0.9)
-    return gd.train_step(
-        loss, p, optimizer, gd.f32[8, 3], gd.f32[8], predict=predict, name="line")
-
-
-def samples(rows, seed):
-    x = np.random.default_rng(seed).normal(size=(rows, 3)).astype(np.float32)
-    return x, (x @ np.array([1.0, -2.0, 0.5]) + 3).astype(np.float32)
-
-
-def data():
-    return samples(43, 0), samples(11, 1)
-
-
-def broken():
-    return gd.compile(lambda x: x @ x, gd.f32[2, 3])
-
-
-def needs(rows):
-    return rows
-
-
-def fails():
-    return undefined_name
-
-
-def deep():
-    return np.zeros(3).reshape(2, 2)
-
-
-def both(x):
-    return x * 2
-
-
-compiled = gd.compile(both, gd.f32[4], name="twice")
-number = 3
-fit = {"epochs": 3, "shuffle": True}
-"""
-
-LINES = MODEL.splitlines()
-
-
-def line_of(text: str) -> int:
-    return next(i for i, line in enumerate(LINES, 1) if text in line)
-
-
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model file in a folder that is the working directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "model.py").write_text(MODEL)
-    return tmp_path
-
-
-@pytest.fixture
-def run(model: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """`run(*words)` calls the command line: status, stdout, stderr."""
-
-    def call(*words: str) -> tuple[int, str, str]:
-        status = main(words)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-def python(*words: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """A command line in a process of its own."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *words], cwd=cwd, env=env, capture_output=True, text=True, **options
-    )
+model, run = commands.model, commands.run  # fixtures
 
 
 # Usage ------------------------------------------------------------------------------------------
@@ -203,141 +107,6 @@ def test_build_as_json_and_into_a_folder(run: Run, model: Path) -> None:
 def test_a_compiled_object_can_be_named(run: Run) -> None:
     status, out, _ = run("build", "model.py:compiled", "--json")
     assert (status, json.loads(out)["name"]) == (0, "twice")
-
-
-# train ------------------------------------------------------------------------------------------
-
-
-def test_train_fits_tests_and_says_where_everything_is(run: Run, model: Path) -> None:
-    status, out, err = run("train", "model.py")
-    assert status == 0
-    rows = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
-    assert list(rows) == [
-        "training time",
-        "training loss",
-        "training worst",
-        "test loss",
-        "test worst",
-        "C",
-        "plan",
-        "checkpoint",
-        "record",
-    ]
-    assert rows["training time"].endswith("3 epochs")
-    for label in ("C", "plan", "checkpoint", "record"):
-        assert (model / rows[label]).is_file()
-    assert "arena" in (model / rows["plan"]).read_text()
-    assert (model / rows["C"]).read_text().startswith("/* line.c")
-    assert rows["checkpoint"] == str(Path("runs") / "line" / "line.safetensors")
-    assert len((model / rows["record"]).read_text().splitlines()) == 3
-    progress = [line for line in err.splitlines() if line.startswith("epoch=")]
-    assert len(progress) == 3
-    assert err.splitlines()[-1].split() == ["Finished", str(Path("runs") / "line")]
-
-
-def test_train_as_json(run: Run) -> None:
-    status, out, _ = run("train", "model.py:step", "--json", "--epochs", "30", "--out", "here")
-    data = json.loads(out)
-    assert status == 0
-    assert data["epochs"] == 30
-    assert data["test"]["loss"] < 1e-3
-    assert data["files"]["checkpoint"] == str(Path("here") / "line.safetensors")
-
-
-def test_training_does_not_depend_on_when_it_was_interrupted(run: Run, model: Path) -> None:
-    for words in (["--epochs", "5", "--out", "whole"], ["--epochs", "2", "--out", "parts"]):
-        assert run("train", "model.py", *words)[0] == 0
-    status, out, _ = run("train", "model.py", "--epochs", "5", "--out", "parts", "--resume")
-    assert status == 0
-    assert "5 epochs" in out
-    checkpoints = [(model / d / "line.safetensors").read_bytes() for d in ("whole", "parts")]
-    assert checkpoints[0] == checkpoints[1]
-
-
-def test_seed_batch_and_learning_rate(run: Run, model: Path) -> None:
-    def trained(*words: str) -> bytes:
-        assert run("train", "model.py", "--epochs", "1", "--out", "here", *words)[0] == 0
-        return (model / "here" / "line.safetensors").read_bytes()
-
-    plain = trained()
-    assert trained("--seed", "0") == plain
-    assert trained("--seed", "1") != plain
-    assert trained("--batch", "8") == plain
-    assert trained("--batch", "5") != plain
-    assert trained("--lr", "0.05") == plain
-    assert trained("--lr", "0.01") != plain
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("def data", "def other"), "has no function `data`"),
-        (("fit = {", "fit = {'speed': 1, "), "`fit` of `model.py` may set epochs"),
-        (("fit = {", "fit = 3 # {"), "`fit` of `model.py` may set epochs"),
-        (("samples(43, 0), samples(11, 1)", "samples(0, 0)"), "data is empty"),
-        (("samples(43, 0), samples(11, 1)", "samples(43, 0)[:1]"), "data has 1 arrays"),
-    ],
-)
-def test_what_the_file_lacks_is_said(
-    run: Run, model: Path, change: tuple[str, str], message: str
-) -> None:
-    (model / "model.py").write_text(MODEL.replace(*change))
-    status, out, err = run("train", "model.py", "--epochs", "1")
-    assert (status, out) == (1, "")
-    assert message in err
-
-
-def test_data_without_a_test_set(run: Run, model: Path) -> None:
-    text = MODEL.replace("samples(43, 0), samples(11, 1)", "samples(43, 0)")
-    (model / "model.py").write_text(text)
-    status, out, _ = run("train", "model.py", "--json")
-    assert (status, json.loads(out)["test"]) == (0, None)
-
-
-def test_a_damaged_checkpoint_is_refused(run: Run, model: Path) -> None:
-    (model / "here").mkdir()
-    (model / "here" / "line.safetensors").write_bytes(b"damaged")
-    status, _, err = run("train", "model.py", "--out", "here", "--resume")
-    assert status == 1
-    assert "not a whole safetensors file" in err
-    assert (model / "here" / "line.safetensors").read_bytes() == b"damaged"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-def test_ctrl_c_saves_says_how_to_resume_and_is_status_130(model: Path) -> None:
-    words = ["-m", "gradc", "train", "model.py", "--epochs", "100000", "--out", "parts"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command, options = [sys.executable, *words], {"cwd": model, "env": env, "text": True}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, **options) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("epoch=3 "):
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130
-    assert line.startswith("continue with `gradc train model.py --epochs 100000 --out parts")
-    records = (model / "parts" / "metrics.jsonl").read_text().splitlines()
-    done = len(records)
-    assert 3 <= done < 100000
-    resumed = python(*words[:4], "--epochs", str(done + 2), "--out", "parts", "--resume", cwd=model)
-    assert resumed.returncode == 0, resumed.stderr
-    whole = python(*words[:4], "--epochs", str(done + 2), "--out", "whole", cwd=model)
-    assert whole.returncode == 0, whole.stderr
-    checkpoints = [(model / d / "line.safetensors").read_bytes() for d in ("whole", "parts")]
-    assert checkpoints[0] == checkpoints[1]
-
-
-def test_an_interrupted_run_says_the_command_that_continues_it(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gradc.train.progress import Lines
-
-    monkeypatch.setattr(Lines, "epoch", lambda *_: signal.raise_signal(signal.SIGINT))
-    status, out, err = run("train", "model.py", "--epochs", "9", "--lr", "0.1", "--out", "a b")
-    assert (status, out) == (130, "")
-    assert err.splitlines()[-2:] == [
-        "training stopped after epoch 1",
-        "continue with `gradc train model.py --epochs 9 --lr 0.1 --out 'a b' --resume`",
-    ]
 
 
 # inspect ----------------------------------------------------------------------------------------
@@ -491,94 +260,6 @@ def test_the_doctor_says_how_to_mend_what_is_missing(
     assert findings["no-such-package"]["help"] == "install it: `pip install no-such-package`"
     status, out, _ = run("doctor")
     assert "MISSING  compiler" in out
-
-
-# The user's mistakes ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("target", "message", "line"),
-    [
-        ("model.py:other", "error[GC912]: `model.py` has no `other`", None),
-        ("model.py:number", "`number` of `model.py` gives a `int`, which is not compiled", None),
-        ("model.py:samples", "`samples` of `model.py` needs `rows`, `seed`", "def samples"),
-        ("model.py:fails", "NameError: name 'undefined_name' is not defined", "undefined_name"),
-        ("model.py:deep", "ValueError: cannot reshape array of size 3", ".reshape(2, 2)"),
-        ("model.py:broken", "inner axes", "x @ x"),
-        ("missing.py", "there is no file `missing.py`", None),
-    ],
-)
-def test_a_mistake_is_shown_at_its_line(
-    run: Run, target: str, message: str, line: str | None
-) -> None:
-    status, out, err = run("build", target)
-    assert (status, out) == (1, "")
-    assert message in err
-    assert "Traceback" not in err
-    if line is not None:
-        number = line_of(line)
-        assert re.search(rf" --> model\.py:{number}:\d+", err)
-        assert f"{number} | {LINES[number - 1]}" in err
-        assert "^" in err
-    status, out, _ = run("build", target, "--json")
-    error = json.loads(out)["error"]
-    assert status == 1
-    assert message.removeprefix("error[GC912]: ") in error["message"]
-    if line is not None:
-        assert error["labels"][0]["line"] == line_of(line)
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "line"),
-    [
-        ("x = (1,\ny = 2\n", "SyntaxError: '(' was never closed", 1),
-        ("import numpy\nfoo bar\n", "SyntaxError: invalid syntax", 2),
-        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'", 1),
-        ("import gradc as gd\nx = gd.f32[4]\ny = 1 / 0\n", "ZeroDivisionError", 3),
-        ("raise KeyError('k')\n", "KeyError: 'k'", 1),
-    ],
-)
-def test_a_file_that_does_not_run(
-    run: Run, model: Path, text: str, message: str, line: int
-) -> None:
-    (model / "bad.py").write_text(text)
-    status, _, err = run("build", "bad.py")
-    assert status == 1
-    assert message in err
-    assert f" --> bad.py:{line}:" in err
-
-
-def test_a_training_step_is_needed(run: Run) -> None:
-    for command in ("train", "check"):
-        status, _, err = run(command, "model.py:compiled")
-        assert status == 1
-        assert "`compiled` of `model.py` is a `Function`: not a training step" in err
-
-
-def test_a_wrong_model_is_shown_at_the_line_of_the_model(run: Run, model: Path) -> None:
-    (model / "model.py").write_text(MODEL.replace("gd.f32[8, 3]", "gd.f32[8, 4]"))
-    status, _, err = run("train", "model.py")
-    number = line_of("error = x @")
-    assert status == 1
-    assert f" --> model.py:{number}:" in err
-    assert f"{number} | {LINES[number - 1]}" in err
-
-
-def test_the_whole_traceback_can_be_had(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Traceback" not in run("build", "model.py:fails")[2]
-    monkeypatch.setenv("GRADC_TRACEBACK", "full")
-    _, _, err = run("build", "model.py:fails")
-    assert "Traceback (most recent call last)" in err
-    assert "NameError" in err
-
-
-def test_a_file_may_import_what_lies_beside_it_and_have_any_name(run: Run, model: Path) -> None:
-    (model / "deep").mkdir()
-    (model / "deep" / "beside.py").write_text(MODEL)
-    (model / "deep" / "random.py").write_text("from beside import step\n")
-    before = sys.modules.get("random")
-    assert run("inspect", "deep/random.py")[0] == 0
-    assert sys.modules.get("random") is before
 
 
 # Colour -----------------------------------------------------------------------------------------
