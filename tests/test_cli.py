@@ -1,4 +1,4 @@
-"""The command line: usage, `build`, `inspect`, `check`, `doctor`: what they print, and their status."""
+"""The command line: usage, `build`, `inspect`, `check`, `doctor`; output and exit status."""
 
 from __future__ import annotations
 
