@@ -94,7 +94,7 @@ class Case:
     leaves: int = 0
     replaced: tuple[int, ...] = ()
 
-    def check(self, results: Sequence[Array], what: str) -> None:
+    def check_outputs(self, results: Sequence[Array], what: str) -> None:
         """Assert that these are the graph's outputs."""
         assert len(results) == len(self.outputs)
         for k, (got, want, error) in enumerate(

@@ -50,7 +50,8 @@ def found(compiler: str) -> str:
     return path
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def check_run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run the command; assert that it succeeds."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr}"
     return done
@@ -58,14 +59,15 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def build(compiler: str, flags: list[str], source: Path, folder: Path) -> Path:
     program = folder / source.stem
-    include = ["-I", str(RUNTIME)]
-    run([found(compiler), *flags, *WARNINGS, *include, str(source), "-o", str(program), "-lm"])
+    options = [*flags, *WARNINGS, "-I", str(RUNTIME)]
+    check_run([found(compiler), *options, str(source), "-o", str(program), "-lm"])
     return program
 
 
 def run_program(compiler: str, flags: list[str], name: str, folder: Path, *args: str) -> list[str]:
     """The lines that tests/c/`name` prints."""
-    return run([str(build(compiler, flags, PROGRAMS / name, folder)), *args]).stdout.splitlines()
+    program = build(compiler, flags, PROGRAMS / name, folder)
+    return check_run([str(program), *args]).stdout.splitlines()
 
 
 def builds() -> list[object]:
@@ -89,7 +91,7 @@ def test_header_compiles_alone_without_a_warning(
 ) -> None:
     source = tmp_path / "alone.c"
     source.write_text(f'#include "{header}"\n#include "{header}"\nint main(void) {{ return 0; }}\n')
-    run([str(build(compiler, [*language, "-O2"], source, tmp_path))])
+    check_run([str(build(compiler, [*language, "-O2"], source, tmp_path))])
 
 
 @pytest.mark.parametrize(("compiler", "flags"), builds())
@@ -116,8 +118,8 @@ def test_only_what_is_used_is_imported(compiler: str, tmp_path: Path) -> None:
             "float one(float x) { return gradc_expf(x); }\n"
         )
         include = ["-I", str(RUNTIME)]
-        run([found(compiler), *C11, *flags, *include, "-c", str(source), "-o", str(compiled)])
-        undefined = run([nm, "--undefined-only", str(compiled)]).stdout.split()
+        check_run([found(compiler), *C11, *flags, *include, "-c", str(source), "-o", str(compiled)])
+        undefined = check_run([nm, "--undefined-only", str(compiled)]).stdout.split()
         assert set(undefined) - {"U", "memcpy", "_memcpy"} == set()
 
 
@@ -135,7 +137,7 @@ def test_plain_loops_become_vector_code(
     if platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip("the instruction sets named here are those of x86-64")
     path = found(compiler)
-    version = re.search(r"(\d+)\.\d+\.\d+", run([path, "--version"]).stdout)
+    version = re.search(r"(\d+)\.\d+\.\d+", check_run([path, "--version"]).stdout)
     if version is None or int(version[1]) < oldest:
         pytest.skip(f"{compiler} older than {oldest}")
     source = tmp_path / "loops.c"
@@ -146,7 +148,7 @@ def test_plain_loops_become_vector_code(
     ]
     source.write_text("\n".join(['#include "gradc_math.h"', "#include <stddef.h>", *loops]))
     flags = [*C11, *FAST, f"-march={machine}", *report, "-I", str(RUNTIME)]
-    done = run([path, *flags, "-c", str(source), "-o", str(tmp_path / "loops.o")])
+    done = check_run([path, *flags, "-c", str(source), "-o", str(tmp_path / "loops.o")])
     vectorised = {
         int(line)
         for line in re.findall(r"loops\.c:(\d+):.*(?:loop vect|vectorized l)", done.stderr)
