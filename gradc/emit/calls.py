@@ -143,6 +143,9 @@ class CallPrinter:
             w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
             return
         name = self.kernels[(e.name, position)][0]
+        own = call.kernel.name
+        if name != own and not name.startswith(f"{own}_"):
+            w.comment(f"{own}, which is the same function on other arrays:")
         w.call(name, args, ";", call.kernel.nodes)
 
     def _expression(self, e: Entry, place: Place, names: dict[str, str]) -> str:

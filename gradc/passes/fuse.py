@@ -217,13 +217,13 @@ def _with_stored(c: Clusters, cluster: int) -> tuple[frozenset[int], frozenset[i
 
 
 def _sorted_clusters(c: Clusters) -> list[int]:
-    """Topological order of the clusters, by their last node where there is a choice."""
+    """Topological order of the clusters, by their first node where there is a choice."""
     waiting: dict[int, int] = dict.fromkeys(c.members, 0)
     for cluster in c.members:
         for s in c.successors(cluster):
             waiting[s] += 1
     order: list[int] = []
-    ready = sorted((k for k, n in waiting.items() if n == 0), key=lambda k: max(c.members[k]))
+    ready = sorted((k for k, n in waiting.items() if n == 0), key=lambda k: min(c.members[k]))
     while ready:
         cluster = ready.pop(0)
         order.append(cluster)
@@ -231,7 +231,7 @@ def _sorted_clusters(c: Clusters) -> list[int]:
             waiting[s] -= 1
             if waiting[s] == 0:
                 ready.append(s)
-        ready.sort(key=lambda k: max(c.members[k]))
+        ready.sort(key=lambda k: min(c.members[k]))
     assert len(order) == len(c.members), "fusion made a cycle between groups"
     return order
 

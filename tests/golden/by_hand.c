@@ -70,6 +70,7 @@ float by_hand_step(by_hand_state *state, const float lr, void *arena)
     /* the rest of the state */
     update_z(lr, &state->x, &state->y, &state->z, z);
     update_x(lr, &state->x, &state->z);
+    /* update_y, which is the same function on other arrays: */
     update_x(lr, &state->y, &state->z);
     update_step(&state->step);
     /* new values of the state that could not be written in place */

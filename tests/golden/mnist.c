@@ -275,89 +275,6 @@ static void backward_d_fc1(
     }
 }
 
-/* momentum_fc1_weight f32[784, 128], fc1_weight f32[784, 128]; gradient of mnist.py:28,
- * mnist.py:39
- * dot = x.T @ d_fc1
- * mul = 0.001 * fc1_weight
- * add = dot + mul
- * mul_2 = 0.9 * momentum_fc1_weight
- * momentum_fc1_weight = mul_2 + add
- * mul_3 = lr * momentum_fc1_weight
- * fc1_weight = fc1_weight - mul_3 */
-static void update_fc1_weight(
-    const float lr, float *restrict fc1_weight, float *restrict momentum_fc1_weight,
-    const float *restrict x, const float *restrict d_fc1)
-{
-    for (size_t j = 0; j < 128; j += 16) {
-        for (size_t i = 0; i < 784; i += 4) {
-            gradc_f32x8 acc[4][2] = {{{0}}};
-            for (size_t p = 0; p < 64; ++p) {
-                gradc_f32x8 b[2];
-                memcpy(b, &d_fc1[p * 128 + j], sizeof b);
-                for (size_t r = 0; r < 4; ++r) {
-                    const float a = x[p * 784 + i + r];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[4][16];
-            for (size_t r = 0; r < 4; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
-            for (size_t r = 0; r < 4; ++r) {
-                for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
-                    const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c];
-                    const float mul = 0.9f * momentum_fc1_weight_at;
-                    const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
-                    const float mul_2 = 0.001f * fc1_weight_at;
-                    const float add = sum + mul_2;
-                    const float add_2 = mul + add;
-                    momentum_fc1_weight[(i + r) * 128 + j + c] = add_2;
-                    const float mul_3 = lr * add_2;
-                    const float sub = fc1_weight_at - mul_3;
-                    fc1_weight[(i + r) * 128 + j + c] = sub;
-                }
-            }
-        }
-    }
-}
-
-/* momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28, mnist.py:39
- * momentum_fc1_bias = (0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias))
- * fc1_bias = fc1_bias - (lr * ((0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias)))) */
-static void update_fc1_bias(
-    const float lr, float *restrict fc1_bias, float *restrict momentum_fc1_bias,
-    const float *restrict d_fc1)
-{
-    float d_params_fc1_bias_total[128];
-    for (size_t k = 0; k < 128; ++k) {
-        d_params_fc1_bias_total[k] = 0.0f;
-    }
-    for (size_t i = 0; i < 64; ++i) {
-        for (size_t j = 0; j < 128; ++j) {
-            const float d_fc1_at = d_fc1[i * 128 + j];
-            d_params_fc1_bias_total[j] += d_fc1_at;
-        }
-    }
-    for (size_t i = 0; i < 128; ++i) {
-        const float momentum_fc1_bias_at = momentum_fc1_bias[i];
-        const float mul = 0.9f * momentum_fc1_bias_at;
-        const float kept = d_params_fc1_bias_total[i];
-        const float fc1_bias_at = fc1_bias[i];
-        const float mul_2 = 0.001f * fc1_bias_at;
-        const float add = kept + mul_2;
-        const float add_2 = mul + add;
-        momentum_fc1_bias[i] = add_2;
-        const float mul_3 = lr * add_2;
-        const float sub = fc1_bias_at - mul_3;
-        fc1_bias[i] = sub;
-    }
-}
-
 /* momentum_fc2_weight f32[10, 128], fc2_weight f32[10, 128]; gradient of mnist.py:28,
  * mnist.py:39
  * dot = d_fc2.T @ fc1_relu
@@ -403,6 +320,89 @@ static void update_fc2_weight(
                     const float mul_3 = lr * add_2;
                     const float sub = fc2_weight_at - mul_3;
                     fc2_weight[(i + r) * 128 + j + c] = sub;
+                }
+            }
+        }
+    }
+}
+
+/* momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28, mnist.py:39
+ * momentum_fc1_bias = (0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias))
+ * fc1_bias = fc1_bias - (lr * ((0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias)))) */
+static void update_fc1_bias(
+    const float lr, float *restrict fc1_bias, float *restrict momentum_fc1_bias,
+    const float *restrict d_fc1)
+{
+    float d_params_fc1_bias_total[128];
+    for (size_t k = 0; k < 128; ++k) {
+        d_params_fc1_bias_total[k] = 0.0f;
+    }
+    for (size_t i = 0; i < 64; ++i) {
+        for (size_t j = 0; j < 128; ++j) {
+            const float d_fc1_at = d_fc1[i * 128 + j];
+            d_params_fc1_bias_total[j] += d_fc1_at;
+        }
+    }
+    for (size_t i = 0; i < 128; ++i) {
+        const float momentum_fc1_bias_at = momentum_fc1_bias[i];
+        const float mul = 0.9f * momentum_fc1_bias_at;
+        const float kept = d_params_fc1_bias_total[i];
+        const float fc1_bias_at = fc1_bias[i];
+        const float mul_2 = 0.001f * fc1_bias_at;
+        const float add = kept + mul_2;
+        const float add_2 = mul + add;
+        momentum_fc1_bias[i] = add_2;
+        const float mul_3 = lr * add_2;
+        const float sub = fc1_bias_at - mul_3;
+        fc1_bias[i] = sub;
+    }
+}
+
+/* momentum_fc1_weight f32[784, 128], fc1_weight f32[784, 128]; gradient of mnist.py:28,
+ * mnist.py:39
+ * dot = x.T @ d_fc1
+ * mul = 0.001 * fc1_weight
+ * add = dot + mul
+ * mul_2 = 0.9 * momentum_fc1_weight
+ * momentum_fc1_weight = mul_2 + add
+ * mul_3 = lr * momentum_fc1_weight
+ * fc1_weight = fc1_weight - mul_3 */
+static void update_fc1_weight(
+    const float lr, float *restrict fc1_weight, float *restrict momentum_fc1_weight,
+    const float *restrict x, const float *restrict d_fc1)
+{
+    for (size_t j = 0; j < 128; j += 16) {
+        for (size_t i = 0; i < 784; i += 4) {
+            gradc_f32x8 acc[4][2] = {{{0}}};
+            for (size_t p = 0; p < 64; ++p) {
+                gradc_f32x8 b[2];
+                memcpy(b, &d_fc1[p * 128 + j], sizeof b);
+                for (size_t r = 0; r < 4; ++r) {
+                    const float a = x[p * 784 + i + r];
+                    for (size_t v = 0; v < 2; ++v) {
+                        acc[r][v] += a * b[v];
+                    }
+                }
+            }
+            float tile[4][16];
+            for (size_t r = 0; r < 4; ++r) {
+                for (size_t v = 0; v < 2; ++v) {
+                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
+                }
+            }
+            for (size_t r = 0; r < 4; ++r) {
+                for (size_t c = 0; c < 16; ++c) {
+                    const float sum = tile[r][c];
+                    const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c];
+                    const float mul = 0.9f * momentum_fc1_weight_at;
+                    const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
+                    const float mul_2 = 0.001f * fc1_weight_at;
+                    const float add = sum + mul_2;
+                    const float add_2 = mul + add;
+                    momentum_fc1_weight[(i + r) * 128 + j + c] = add_2;
+                    const float mul_3 = lr * add_2;
+                    const float sub = fc1_weight_at - mul_3;
+                    fc1_weight[(i + r) * 128 + j + c] = sub;
                 }
             }
         }
@@ -497,12 +497,12 @@ float mnist_step(
         }
     }
     unsigned char *const base = (unsigned char *)arena;
-    float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-7 */
+    float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-5 */
     float *const fc2 = (float *)(void *)(base + 32768); /* f32[64, 10], kernels 2-3 */
     float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 8], kernels 2-2 */
     float *const fc2_weight_panel_2 = (float *)(void *)(base + 39424); /* f32[128, 4], kernels 2-2 */
-    float *const d_fc2 = (float *)(void *)(base + 65536); /* f32[64, 10], kernels 3-7 */
-    float *const d_fc1 = (float *)(void *)(base + 32768); /* f32[64, 128], kernels 4-6 */
+    float *const d_fc2 = (float *)(void *)(base + 65536); /* f32[64, 10], kernels 3-5 */
+    float *const d_fc1 = (float *)(void *)(base + 32768); /* f32[64, 128], kernels 4-7 */
 
     float loss;
     /* forward pass */
@@ -514,9 +514,9 @@ float mnist_step(
         lr, state->fc2_bias, state->momentum_fc2_bias, y, fc2, &loss, accuracy, d_fc2);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
     backward_d_fc1(state->fc2_weight, fc1_relu, d_fc2, d_fc1);
-    update_fc1_weight(lr, state->fc1_weight, state->momentum_fc1_weight, x, d_fc1);
-    update_fc1_bias(lr, state->fc1_bias, state->momentum_fc1_bias, d_fc1);
     update_fc2_weight(lr, state->fc2_weight, state->momentum_fc2_weight, fc1_relu, d_fc2);
+    update_fc1_bias(lr, state->fc1_bias, state->momentum_fc1_bias, d_fc1);
+    update_fc1_weight(lr, state->fc1_weight, state->momentum_fc1_weight, x, d_fc1);
     /* the rest of the state */
     update_step(&state->step);
     return loss;
@@ -579,6 +579,7 @@ void mnist_predict(const mnist_state *state, const float *x, float *out, void *a
     float *const fc2_weight_panel_2 = (float *)(void *)(base + 36864); /* f32[128, 4], kernels 2-2 */
 
     forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
+    /* forward_out, which is the same function on other arrays: */
     forward_fc2(
         state->fc2_weight, state->fc2_bias, fc1_relu, out, fc2_weight_panel, fc2_weight_panel_2);
 }
