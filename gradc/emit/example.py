@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..dtypes import c_name
+from ..lower.pointwise import Names
+from ..lower.reserved import GLOBAL
 from .entry import Entry
 from .writer import Writer
 
@@ -45,23 +47,23 @@ def example_main(name: str, entries: Sequence[Entry]) -> str:
 
 
 def _call(w: Writer, name: str, e: Entry) -> None:
+    function = f"{name}_{e.name}" if e.name else name
+    names = Names(GLOBAL | {function})
+    called = {a.identifier: names.fresh(a.identifier) for a in (*e.args, *e.outputs)}
     with w.block(""):
-        given = []
         for a in e.args:
-            if a.shape:
-                w.line(f"static const {c_name(a.dtype)} {a.identifier}[{a.size}] = {{0}};")
-                given.append(a.identifier)
-            else:
-                w.line(f"const {c_name(a.dtype)} {a.identifier} = 0;")
-                given.append(a.identifier)
+            extent = f"[{max(a.size, 1)}] = {{0}}" if a.shape else " = 0"
+            static = "static " if a.shape else ""
+            w.line(f"{static}const {c_name(a.dtype)} {called[a.identifier]}{extent};")
         for a in e.pointers:
-            w.line(f"static {c_name(a.dtype)} {a.identifier}[{max(a.size, 1)}];")
-        function = f"{name}_{e.name}" if e.name else name
-        args = [*(["&state"] if e.has_state else []), *given, *(a.identifier for a in e.pointers)]
+            w.line(f"static {c_name(a.dtype)} {called[a.identifier]}[{max(a.size, 1)}];")
+        args = ["&state"] if e.has_state else []
+        args += [called[a.identifier] for a in (*e.args, *e.pointers)]
         call = f"{function}({', '.join([*args, 'arena'])})"
         if e.returns_value:
-            w.line(f"const {e.returns} {e.outputs[0].identifier} = {call};")
-            w.line(f'printf("{function}: %g\\n", (double){e.outputs[0].identifier});')
+            result = called[e.outputs[0].identifier]
+            w.line(f"const {e.returns} {result} = {call};")
+            w.line(f'printf("{function}: %g\\n", (double){result});')
             return
         w.line(f"{'(void)' if e.returns != 'void' else ''}{call};")
         w.line(f'printf("{function}: done\\n");')
