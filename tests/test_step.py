@@ -6,45 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stepping import BATCH, CLASSES, FEATURES, ORDER, Net, X, Y, loss, make
 
 import gradc as gd
-from gradc import nn, optim
+from gradc import optim
 from gradc.errors import ArgumentError, CheckpointError, ShapeError, TraceError
-
-BATCH, FEATURES, CLASSES = 16, 12, 5
-
-
-class Net(nn.Module):
-    def __init__(self, hidden: int = 24, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.fc1 = nn.Linear(FEATURES, hidden, rng=rng)
-        self.fc2 = nn.Linear(hidden, CLASSES, rng=rng)
-
-    def __call__(self, x: Any) -> Any:
-        return self.fc2(nn.relu(self.fc1(x)))
-
-
-def loss(net: Any, x: Any, y: Any) -> Any:
-    logits = net(x)
-    return nn.cross_entropy(logits, y), {"accuracy": nn.accuracy(logits, y)}
-
-
-def make(batch: int = BATCH, **options: Any) -> Any:
-    specs = gd.f32[batch, FEATURES], gd.i32[batch]
-    optimizer = optim.SGD(lr=0.1, momentum=0.9, weight_decay=1e-3)
-    return gd.train_step(
-        loss, Net(), optimizer, *specs, predict=Net.__call__, name="net", **options
-    )
-
-
-def samples(rows: int, seed: int = 0) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(rows, FEATURES)).astype(np.float32)
-    return x, rng.integers(0, CLASSES, rows).astype(np.int32)
-
-
-X, Y = samples(96)
-ORDER = np.random.default_rng(5).permutation(96).reshape(6, BATCH)
 
 
 @pytest.fixture(scope="module")
@@ -463,73 +429,3 @@ def test_a_step_shows_what_it_is(step):
     assert "TrainStep net(f32[16, 12], i32[16])" in repr(step)
     assert len(repr(step).splitlines()) <= 12
     assert callable(step)
-
-
-# --- gradients beside the peers ---
-
-
-def gradient_of_a_step(step: Any, x: Any, y: Any) -> dict[str, Any]:
-    """What one step with learning rate 1 subtracts."""
-    before = {name: value.copy() for name, value in step.params.items()}
-    step(x, y, lr=1.0)
-    return {name: before[name] - value for name, value in step.params.items()}
-
-
-@pytest.fixture(scope="module")
-def plain() -> Any:
-    specs = gd.f32[BATCH, FEATURES], gd.i32[BATCH]
-    return gd.train_step(loss, Net(), optim.SGD(lr=1.0), *specs, name="plain")
-
-
-@pytest.mark.peers
-def test_the_gradient_is_pytorchs(plain):
-    torch = pytest.importorskip("torch")
-    net = Net()
-    params = {
-        n: torch.tensor(np.asarray(v), requires_grad=True) for n, v in net.parameters().items()
-    }
-    h = torch.tensor(X[:BATCH]) @ params["fc1.weight"].T + params["fc1.bias"]
-    logits = torch.relu(h) @ params["fc2.weight"].T + params["fc2.bias"]
-    torch.nn.functional.cross_entropy(logits, torch.tensor(Y[:BATCH]).long()).backward()
-    for name, g in gradient_of_a_step(plain, X[:BATCH], Y[:BATCH]).items():
-        np.testing.assert_allclose(g, params[name].grad.numpy(), rtol=1e-3, atol=1e-6)
-
-
-@pytest.mark.peers
-def test_the_gradient_is_jaxs(plain):
-    jax = pytest.importorskip("jax")
-    jnp = jax.numpy
-    params = {name: np.array(value) for name, value in plain.params.items()}
-
-    def jax_loss(p: Any) -> Any:
-        h = jax.nn.relu(X[:BATCH] @ p["fc1.weight"].T + p["fc1.bias"])
-        logits = h @ p["fc2.weight"].T + p["fc2.bias"]
-        return -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(BATCH), Y[:BATCH]])
-
-    expected = jax.grad(jax_loss)(params)
-    for name, g in gradient_of_a_step(plain, X[:BATCH], Y[:BATCH]).items():
-        np.testing.assert_allclose(g, expected[name], rtol=1e-3, atol=1e-6)
-
-
-@pytest.mark.peers
-@pytest.mark.parametrize("settings", [{"momentum": 0.9, "weight_decay": 1e-2}, {}])
-def test_twenty_compiled_steps_are_pytorchs(settings):
-    torch = pytest.importorskip("torch")
-    net = Net()
-    params = {
-        n: torch.tensor(np.asarray(v), requires_grad=True) for n, v in net.parameters().items()
-    }
-    theirs = torch.optim.SGD(list(params.values()), lr=0.05, **settings)
-    specs = gd.f32[BATCH, FEATURES], gd.i32[BATCH]
-    step = gd.train_step(loss, net, optim.SGD(lr=0.05, **settings), *specs, name="twenty")
-    for k in range(20):
-        rows = ORDER[k % len(ORDER)]
-        theirs.zero_grad()
-        h = torch.relu(torch.tensor(X[rows]) @ params["fc1.weight"].T + params["fc1.bias"])
-        logits = h @ params["fc2.weight"].T + params["fc2.bias"]
-        value = torch.nn.functional.cross_entropy(logits, torch.tensor(Y[rows]).long())
-        value.backward()
-        theirs.step()
-        assert step(X[rows], Y[rows])[0] == pytest.approx(value.item(), rel=1e-4)
-    for name, value in step.params.items():
-        np.testing.assert_allclose(value, params[name].detach().numpy(), rtol=2e-4, atol=2e-6)
