@@ -54,8 +54,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
-    """`golden(name, text)`: assert that `text` is the content of tests/golden/`name`.
+def check_golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """`check_golden(name, text)`: assert that `text` is the content of tests/golden/`name`.
 
     With `--renew-golden` the file is written instead; the difference then shows in git.
     """

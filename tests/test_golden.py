@@ -40,10 +40,10 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_the_c_is_the_golden_file(name, make, golden):
+def test_the_c_is_the_golden_file(name, make, check_golden):
     step = make(name)
-    golden(f"{name}.c", step.source)
-    golden(f"{name}.h", step.header)
+    check_golden(f"{name}.c", step.source)
+    check_golden(f"{name}.h", step.header)
 
 
 @pytest.mark.parametrize("language", ["c -std=c11", "c++ -std=c++17"])
@@ -59,10 +59,10 @@ def test_the_golden_file_compiles_without_a_warning(name, language):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_memory_plan_and_the_kernels_are_the_golden_file(make, golden):
+def test_the_memory_plan_and_the_kernels_are_the_golden_file(make, check_golden):
     step = make("mnist")
     kernels = "\n".join(map(repr, step.kernels))
-    golden("mnist.plan.txt", f"{step.plan.report()}\n\n{kernels}\n")
+    check_golden("mnist.plan.txt", f"{step.plan.report()}\n\n{kernels}\n")
 
 
 @pytest.mark.parametrize("name", VECTORS)
