@@ -167,6 +167,13 @@ CASES: dict[str, Case] = {
     ),
     "neighbours": (neighbours, (numbers(7, 5),)),
     "rows": (rows, (numbers(8, 40, 1),)),
+    "copies": (
+        lambda x, c: (
+            *(full(x, (3, 4)).max(1), (c * 0).max(1), (c + x).min(0)),
+            *(apply("broadcast", c[0], shape=(3, 2, 4), axes=(1,)).max(axis) for axis in range(3)),
+        ),
+        (np.uint8(7), numbers(5, 2, dtype="uint8")),
+    ),
     "choices": (
         lambda c, a, b: (
             *(np.where(c, a, b), np.where(a, c, b), a & b | ~c ^ a, a < b, a == c),

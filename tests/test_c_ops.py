@@ -65,7 +65,7 @@ def cases() -> dict[str, tuple[Op, Sample]]:
 CASES = cases()
 
 
-def compare(row: Op, got: Array, want: Array, what: str) -> None:
+def check_same(row: Op, got: Array, want: Array, what: str) -> None:
     """Assert that the C means what the reference means."""
     assert (got.shape, got.dtype) == (want.shape, want.dtype), what
     if want.dtype.kind != "f":
@@ -101,7 +101,7 @@ def test_the_c_of_a_row_is_its_reference(row, table):
             want = np.asarray(row.reference(*sample.args, **sample.attrs))
         (got,) = call(table, name, sample.args)
         dtypes = ", ".join(a.dtype.name for a in sample.args)
-        compare(row, got, want, f"{row.name}({dtypes}) {dict(sample.attrs)}")
+        check_same(row, got, want, f"{row.name}({dtypes}) {dict(sample.attrs)}")
 
 
 def with_literals(row: Op, sample: Sample) -> Graph:
@@ -148,4 +148,4 @@ def test_constants_in_the_c_have_their_value():
                     np.asarray(row.reference(*args)) for args in ((x, constant), (constant, x))
                 ]
             for got, want in zip(results[2 * k : 2 * k + 2], wanted, strict=True):
-                compare(row, got, want, f"{row.name} of {dtype.name} and {value!r}")
+                check_same(row, got, want, f"{row.name} of {dtype.name} and {value!r}")

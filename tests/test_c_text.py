@@ -175,7 +175,7 @@ def skip_without(compiler: str) -> None:
         pytest.skip(f"no {compiler}")
 
 
-def run(command: list[str], folder: Path) -> str:
+def check_run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr[-3000:]}"
     return done.stdout
@@ -188,11 +188,11 @@ def test_every_compiler_takes_it_without_a_warning(compiler: str, folders: dict[
     if compiler == "zig":  # knows no -fsyntax-only, and is slow to start
         for name in ("training", "training_portable", "double", "random", "updates", "names"):
             sources = sorted(path.name for path in folders[name].glob("*.c"))
-            run([*command, "-c", *sources], folders[name])
+            check_run([*command, "-c", *sources], folders[name])
         return
     sources = [str(path) for folder in folders.values() for path in sorted(folder.glob("*.c"))]
     assert len(sources) == 2 * len(SOURCES), "every program has its example"
-    run([*command, "-fsyntax-only", *sources], TESTS)
+    check_run([*command, "-fsyntax-only", *sources], TESTS)
 
 
 def test_nothing_is_imported_but_a_few_functions_and_nothing_is_kept(folders: dict[str, Path]):
@@ -201,8 +201,10 @@ def test_nothing_is_imported_but_a_few_functions_and_nothing_is_kept(folders: di
     for name, folder in folders.items():
         (source,) = (path for path in folder.glob("*.c") if path.name != "main.c")
         command = [*COMPILERS["gcc"], *WARNINGS, "-O2", "-I.", "-c", source.name, "-o", "program.o"]
-        run(command, folder)
-        symbols = [line.split()[-2:] for line in run(["nm", "program.o"], folder).splitlines()]
+        check_run(command, folder)
+        symbols = [
+            line.split()[-2:] for line in check_run(["nm", "program.o"], folder).splitlines()
+        ]
         assert symbols, name
         kinds = {kind for kind, _ in symbols}
         assert kinds <= set("TtUrR"), f"{name} keeps {[s for s in symbols if s[0] not in 'TtUrR']}"

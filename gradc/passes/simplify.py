@@ -165,6 +165,20 @@ def reduce_nothing(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | No
     return s.make("reshape", args, {"shape": shape})
 
 
+@rule("max", "min", "all", "any")
+def reduce_copies(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """The greatest of equal elements is each of them: axes that only repeat are not searched."""
+    a, folded = s.node(args[0]), attrs["axes"]
+    if a.op != "broadcast" or set(folded) <= set(a.attrs["axes"]):
+        return None
+    own = a.attrs["axes"]
+    inner = s.make(op, a.args, {"axes": tuple(k for k, axis in enumerate(own) if axis in folded)})
+    left = [axis for axis in range(len(a.shape)) if axis not in folded]
+    kept = tuple(left.index(axis) for axis in own if axis not in folded)
+    shape = tuple(a.shape[axis] for axis in left)
+    return s.make("broadcast", (inner,), {"shape": shape, "axes": kept})
+
+
 @rule("argmax", "argmin")
 def select_last(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """The axis searched is brought to the end, where a row is read in order."""

@@ -22,7 +22,7 @@ from gradc.passes.simplify import simplify
 
 TARGETS = ("native", "portable", "avx2", "sse")
 FLAGS = ("-O1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
-GRAPHS, UPDATES = 6, 8
+GRAPHS, UPDATES = 10, 12
 """Graphs to a C program."""
 
 
