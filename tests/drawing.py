@@ -111,10 +111,14 @@ class Case:
 
 @dataclass
 class Drawing:
-    """A graph under construction; in its `backward` half nodes are gradients of earlier ones."""
+    """A graph under construction.
+
+    In its `backward` half nodes are gradients of earlier ones. `exact`: only ops that are.
+    """
 
     choices: Choices
     backward: bool = False
+    exact: bool = False
     builder: Builder = field(default_factory=Builder)
     known: list[Known] = field(default_factory=list)
     inputs: list[Array] = field(default_factory=list)

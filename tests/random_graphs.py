@@ -37,7 +37,7 @@ class Steps(Drawing):
     def step(self) -> None:
         grow: tuple[Callable[[Known], object], ...] = (
             self.unary, self.smooth, self.binary, self.binary, self.compare, self.select, self.cast,
-            self.move, self.move, self.reduce, self.reduce, self.dot, self.dot,
+            self.move, self.move, self.reduce, self.rows, self.rows, self.dot, self.layer,
         )  # fmt: skip
         a = self.any(lambda k: k.value.size > 0) or self.input((), np.dtype("float32"))
         self.choices.pick(grow)(a)
@@ -60,8 +60,11 @@ class Steps(Drawing):
         return self.computed(op, (a,), 2 * a.error + 4 * _rounding(a) * (1 + a.reach))
 
     def binary(self, a: Known) -> Known:
-        a = self.tame(a)
-        b = self.tame(self.like(a))
+        return self.join(a, self.like(a))
+
+    def join(self, a: Known, b: Known) -> Known:
+        """An operation on two values of one shape and dtype."""
+        a, b = self.tame(a), self.tame(b)
         op = self.choices.pick(BINARY[a.kind])
         args = (a, b) if self.choices.draw(2) else (b, a)
         error = 0.0
@@ -170,6 +173,20 @@ class Steps(Drawing):
         attrs = {"low": tuple(low), "step": tuple(step), "shape": tuple(shape), "value": filler}
         return self.add("pad", (a,), value, a.error, **attrs)
 
+    def roll(self, a: Known) -> Known:
+        """The last elements of an axis come first."""
+        axis = self.choices.draw(len(a.shape))
+        n, first = a.shape[axis], self.choices.draw(a.shape[axis])
+        parts = []
+        for low, high in ((first, n), (0, first)):
+            start = tuple(low * (k == axis) for k in range(len(a.shape)))
+            shape = (*a.shape[:axis], high - low, *a.shape[axis + 1 :])
+            value = a.value.swapaxes(0, axis)[low:high].swapaxes(0, axis)
+            if high > low:
+                attrs = {"start": start, "step": (1,) * len(shape), "shape": shape}
+                parts.append(self.add("slice", (a,), value, a.error, **attrs))
+        return self.add("concat", parts, np.roll(a.value, -first, axis), a.error, axis=axis)
+
     def concat(self, a: Known) -> Known:
         if not a.shape or 2 * a.value.size > LARGEST:
             return self.slice(a)
@@ -195,6 +212,10 @@ class Steps(Drawing):
         if a.shape and self.choices.chance(25) and a.kind != "b" and not a.error:
             axis = self.choices.draw(len(a.shape))
             return self.computed(self.choices.pick(("argmax", "argmin")), (a,), axes=(axis,))
+        return self.fold(a, axes)
+
+    def fold(self, a: Known, axes: tuple[int, ...]) -> Known:
+        """A reduction that keeps the dtype."""
         if a.kind == "b":
             return self.computed(self.choices.pick(("all", "any")), (a,), axes=axes)
         op = self.choices.pick(("sum", "sum", "max", "min", "prod"))
@@ -207,6 +228,17 @@ class Steps(Drawing):
         if op == "sum" and error:
             error = count * (a.error + _rounding(a) * a.reach * count)
         return self.computed(op, (a,), error, axes=axes)
+
+    def rows(self, a: Known) -> Known:
+        """What the elements of a row come to joins them again, or those of another row."""
+        axes = tuple(self.choices.some(range(len(a.shape))))
+        folded = self.fold(a, axes)
+        if self.choices.chance(20) and a.kind == "f" and not self.exact:
+            folded = self.smooth(folded)
+        if self.choices.chance(40) and folded.shape:
+            folded = self.choices.pick((self.flip, self.roll))(folded)
+        kept = tuple(k for k in range(len(a.shape)) if k not in axes)
+        return self.join(a, self.spread(folded, a.shape, kept))
 
     def dot(self, a: Known) -> Known:
         a = self.tame(a)
@@ -243,13 +275,29 @@ class Steps(Drawing):
             error += _rounding(a) * depth**2 * (1 + a.reach) * (1 + b.reach)
         return self.add("dot", (a, b), value, error, **attrs)
 
+    def layer(self, a: Known) -> Known:
+        """A product of the shape of its left operand, which is used again beside it."""
+        a = self.tame(a)
+        if a.kind == "b" or not a.shape or a.error or a.value.size * a.shape[-1] > MOST_PRODUCTS:
+            return self.rows(a)
+        n, last = a.shape[-1], len(a.shape) - 1
+        w = self.any_like(Spec((n, n), a.value.dtype)) or self.input((n, n), a.value.dtype)
+        w = self.tame(w)
+        if w.error:
+            return self.rows(a)
+        attrs = {"contract": ((last,), (self.choices.draw(2),)), "batch": ((), ())}
+        value = _einsum(a.value, w.value, attrs["contract"], attrs["batch"])
+        product = self.add("dot", (a, w), value, **attrs)
+        return self.join(a, product if self.choices.draw(2) else self.rows(product))
+
     # New values of a state
 
     def replacement(self, leaf: Known, leaves: Sequence[Known]) -> Known:
         """A value of the leaf's shape and dtype, made so that writing it in place may go wrong."""
         same = [k for k in leaves if k.spec == leaf.spec]
         turned = [k for k in leaves if k.shape == leaf.shape[::-1] and k.kind == leaf.kind]
-        how = self.choices.draw(7)
+        self.exact = True
+        how = self.choices.draw(8)
         if how == 0:
             return self.choices.pick(same)
         if how == 1 and turned and leaf.shape:
@@ -258,9 +306,8 @@ class Steps(Drawing):
             return self.add("transpose", (other,), other.value.transpose(), perm=perm)
         if how == 2:
             return self.flip(self.choices.pick(same))
-        if how == 3 and leaf.shape:
-            folded = self.reduce_to_row(self.choices.pick(same))
-            return self.combined(leaf, self.spread(folded, leaf.shape, (len(leaf.shape) - 1,)))
+        if how in (3, 6):
+            return self.rows(self.choices.pick(same))
         if how == 4 and len(leaf.shape) == 2 and leaf.kind != "b":
             rows, columns, depth = *leaf.shape, self.choices.pick(EXTENTS)
             a, b = (self.input((depth, n), leaf.value.dtype) for n in (rows, columns))
@@ -274,11 +321,6 @@ class Steps(Drawing):
     def combined(self, a: Known, b: Known) -> Known:
         op = "logical_xor" if a.kind == "b" else self.choices.pick(("add", "sub"))
         return self.computed(op, (self.tame(a), self.tame(b)))
-
-    def reduce_to_row(self, a: Known) -> Known:
-        axes = tuple(range(len(a.shape) - 1))
-        op = "any" if a.kind == "b" else "max"
-        return self.computed(op, (a,), axes=axes)
 
 
 def _rounding(a: Known) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled import call, compile_graphs
+from compiled import Update, call, compile_graphs, compile_updates
 
 import gradc as gd
 from gradc.dtypes import Spec
@@ -226,3 +226,52 @@ def test_numbered_names_are_not_taken_for_each_other():
     assert len({b.name for b in core.plans["f"].buffers}) == 6
     data = numbers(5, 3)
     np.testing.assert_array_equal(call(core, "f", [data])[0], interpret(graph, [data])[0])
+
+
+def late_read(a: Any, b: Any) -> Any:
+    """The old value is read again when the new one of the same row is already known."""
+    new = a * 2
+    return new, b, a + new.sum(axis=1, keepdims=True), (new @ b).sum()
+
+
+def rows_of_others(a: Any, b: Any) -> Any:
+    """A row of the new value needs what another row of the old one comes to."""
+    sums, totals = a.sum(axis=1), a.sum(axis=0)
+    return a - gd.flip(sums)[:, None], b + totals[None, :], a.max(axis=1)
+
+
+UPDATES: dict[str, Case] = {
+    "swap": (lambda a, b: (b, a), (numbers(7, 5), numbers(7, 5))),
+    "rotate": (lambda a, b, c: (b, c, a, a + c), tuple(numbers(9) for _ in range(3))),
+    "transpose": (lambda a, b: (a.T, b.T + a, a[0]), (numbers(8, 8), numbers(8, 8))),
+    "reverse": (lambda a, b: (a[::-1], gd.concat((b[2:], b[:2]))), (numbers(5, 3), numbers(9))),
+    "sum_and_difference": (lambda a, b: (a + b, a - b), (numbers(17), numbers(17))),
+    "next_of_series": (lambda a, b: (b, a + b, (a * b).sum()), (numbers(6), numbers(6))),
+    "twins": (lambda a, b: (a + b, a + b, a + b), (numbers(6), numbers(6))),
+    "as_it_was": (lambda a, b: (a, b * a, a * 2), (numbers(6), numbers(6))),
+    "after_the_update": (
+        lambda a, b: (a + 1, b - a, ((a + 1) * b).sum(), a),
+        (numbers(6), numbers(6)),
+    ),
+    "products": (lambda a, b: (a @ b, b - a.T @ a, b.T), (numbers(20, 20), numbers(20, 20))),
+    "numbers": (lambda a, b: (a + b, a * 2, a), (np.float32(3), np.float32(4))),
+    "empty": (lambda a, b: (a * 2, b + a.sum(), a), (numbers(0, 3), numbers(4))),
+    "late_read": (late_read, (numbers(20, 8), numbers(8, 20))),
+    "rows_of_others": (rows_of_others, (numbers(8, 6), numbers(4, 6))),
+}
+
+
+@pytest.mark.parametrize("form", ["fused", "plain"])
+def test_a_new_state_takes_the_place_of_the_old(form: str):
+    named = {
+        name: Update(gd.trace(fn, *args), args, tuple(range(len(args))))
+        for name, (fn, args) in UPDATES.items()
+    }
+    unfused = named if form == "plain" else ()
+    core = compile_updates(named, "corners", unfused=unfused, cflags=STRICT)
+    for name, (fn, args) in UPDATES.items():
+        wanted = outputs_of(fn, args)
+        results = call(core, name, [])
+        new = [np.array(core.state[f"{name}.{k}"]) for k in range(len(args))]
+        for k, (got, want) in enumerate(zip(new + results, wanted, strict=True)):
+            np.testing.assert_array_equal(got, want, f"{name}, output {k}")
