@@ -1,10 +1,10 @@
 """One framework in a process of its own: takes timing requests on stdin, answers on stdout.
 
-Usage: python worker.py gradc|torch|jax. A request is one line of JSON,
+Usage: python worker.py gradc|torch|jax [COMPILER]. A request is one line of JSON,
 `{"workload": "mnist", "mode": "step" | "many", "steps": 100}`; the answer is one line,
 `{"seconds": 0.03, "loss": 2.31}`: the time of that many training steps in a row, and the loss of
 the first step that was ever taken with this workload and mode. `many` (gradc only) takes all the
-steps in one call.
+steps in one call. COMPILER is the C compiler that gradc uses, else it is the one gradc finds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from workloads import LEARNING_RATE, WORKLOADS, Workload
 Run = Callable[[int], float]  # takes so many steps, returns the loss of the last
 
 
-def gradc_run(w: Workload, mode: str) -> Run:
+def gradc_run(w: Workload, mode: str, compiler: str | None) -> Run:
     import gradc as gd
     from gradc import nn, optim
 
@@ -42,7 +42,9 @@ def gradc_run(w: Workload, mode: str) -> Run:
 
     x, y = w.data(batches=1 if mode == "step" else 64)
     specs = [gd.spec((w.batch, *a.shape[1:]), a.dtype) for a in (x, y)]
-    step = gd.train_step(loss, MLP(), optim.SGD(lr=LEARNING_RATE), *specs, name=w.name)
+    rule = optim.SGD(lr=LEARNING_RATE)
+    name = w.name.replace("-", "_")
+    step = gd.train_step(loss, MLP(), rule, *specs, name=name, compiler=compiler)
     for i, (weight, bias) in enumerate(w.parameters()):
         step.params[f"layers.{i}.weight"][...] = weight.T
         step.params[f"layers.{i}.bias"][...] = bias
@@ -72,7 +74,8 @@ def torch_run(w: Workload) -> Run:
             linear.bias.copy_(torch.from_numpy(bias))
         layers.append(linear)
         if w.activates(i):
-            layers.append({"relu": nn.ReLU, "sigmoid": nn.Sigmoid}[w.activation]())
+            kinds = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
+            layers.append(kinds[w.activation]())
     model = nn.Sequential(*layers)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
     x, y = (torch.from_numpy(a) for a in w.data())
@@ -95,7 +98,8 @@ def jax_run(w: Workload) -> Run:
     import jax
     import jax.numpy as jnp
 
-    activation = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid}[w.activation]
+    kinds = {"relu": jax.nn.relu, "sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
+    activation = kinds[w.activation]
 
     def loss(params, x, y):
         for i, (weight, bias) in enumerate(params):
@@ -125,21 +129,21 @@ def jax_run(w: Workload) -> Run:
 
 
 @cache
-def prepared(framework: str, workload: str, mode: str) -> tuple[Run, float]:
+def prepared(framework: str, compiler: str | None, workload: str, mode: str) -> tuple[Run, float]:
     """The step, compiled and run once, and its first loss."""
     w = WORKLOADS[workload]
     if framework == "gradc":
-        run = gradc_run(w, mode)
+        run = gradc_run(w, mode, compiler)
     else:
         run = {"torch": torch_run, "jax": jax_run}[framework](w)
     return run, run(1)
 
 
 def main() -> None:
-    framework = sys.argv[1]
+    framework, compiler = (*sys.argv[1:], None)[:2]
     for line in sys.stdin:
         request = json.loads(line)
-        run, loss = prepared(framework, request["workload"], request["mode"])
+        run, loss = prepared(framework, compiler, request["workload"], request["mode"])
         start = time.perf_counter()
         run(request["steps"])
         seconds = time.perf_counter() - start

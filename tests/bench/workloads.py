@@ -1,4 +1,4 @@
-"""What is timed: one whole training step (forward, backward, SGD update) of three small networks.
+"""What is timed: one whole training step (forward, backward, SGD update) of some small networks.
 
 Every framework gets the same initial weights and the same batch from here, so that the bench can
 check that all of them compute the same losses before it believes their times.
@@ -61,5 +61,9 @@ WORKLOADS = {
         Workload("neuron", (2, 1), "sigmoid", "mse", 1),
         Workload("digits", (64, 32, 10), "relu", "cross_entropy", 32),
         Workload("mnist", (784, 128, 10), "relu", "cross_entropy", 64),
+        Workload("mnist-w", (784, 512, 512, 10), "relu", "cross_entropy", 256),
+        Workload("deep", (64, *[64] * 20, 10), "tanh", "cross_entropy", 32),
+        Workload("odd", (37, 300, 300, 5), "relu", "cross_entropy", 100),
+        Workload("wide", (1000, 1000, 1000, 10), "relu", "cross_entropy", 128),
     )
 }
