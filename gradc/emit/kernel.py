@@ -209,10 +209,15 @@ class KernelPrinter:
             with w.loop(v.name, v.extent, t.nodes):
                 self._depth(t, axis + 1, vector)
             return
-        start = _without(t.b.index, t.column)
         one = t.vectors == 1
+        # A copy for each vector: of a larger one, gcc keeps a copy on the stack that nobody reads.
         w.line(f"{vector} b{'' if one else f'[{t.vectors}]'};", t.nodes)
-        w.line(f"memcpy({'&' if one else ''}b, &{t.b.buffer}[{start}], sizeof b);", t.nodes)
+        if one:
+            w.line(f"memcpy(&b, &{t.b.buffer}[{_at_column(t, Index())}], sizeof b);", t.nodes)
+        else:
+            with w.loop("v", t.vectors):
+                start = _at_column(t, Index(((Var("v", t.vectors), t.lanes),)))
+                w.line(f"memcpy(&b[v], &{t.b.buffer}[{start}], sizeof b[v]);", t.nodes)
         with w.loop(t.row.name, t.rows):
             a = self._expr(t.a)
             w.line(f"const {c_name(t.dtype)} a = {a};", t.nodes)
@@ -223,6 +228,6 @@ class KernelPrinter:
                 w.line(f"acc[{t.row.name}][v] += a * b[v];", t.nodes)
 
 
-def _without(index: Index, var: Var) -> str:
-    """The index at the first column."""
-    return index_text(substitute(index, var, Index()))
+def _at_column(t: Tile, column: Index) -> str:
+    """The index of the vector operand at a column."""
+    return index_text(substitute(t.b.index, t.column, column))

@@ -26,7 +26,9 @@ static void forward_fc1_relu(
             gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 784; ++p) {
                 gradc_f32x8 b[2];
-                memcpy(b, &fc1_weight[p * 128 + j], sizeof b);
+                for (size_t v = 0; v < 2; ++v) {
+                    memcpy(&b[v], &fc1_weight[p * 128 + j + v * 8], sizeof b[v]);
+                }
                 for (size_t r = 0; r < 4; ++r) {
                     const float a = x[(i + r) * 784 + p];
                     for (size_t v = 0; v < 2; ++v) {
@@ -248,7 +250,9 @@ static void backward_d_fc1(
             gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 10; ++p) {
                 gradc_f32x8 b[2];
-                memcpy(b, &fc2_weight[p * 128 + j], sizeof b);
+                for (size_t v = 0; v < 2; ++v) {
+                    memcpy(&b[v], &fc2_weight[p * 128 + j + v * 8], sizeof b[v]);
+                }
                 for (size_t r = 0; r < 4; ++r) {
                     const float a = d_fc2[(i + r) * 10 + p];
                     for (size_t v = 0; v < 2; ++v) {
@@ -293,7 +297,9 @@ static void update_fc2_weight(
             gradc_f32x8 acc[5][2] = {{{0}}};
             for (size_t p = 0; p < 64; ++p) {
                 gradc_f32x8 b[2];
-                memcpy(b, &fc1_relu[p * 128 + j], sizeof b);
+                for (size_t v = 0; v < 2; ++v) {
+                    memcpy(&b[v], &fc1_relu[p * 128 + j + v * 8], sizeof b[v]);
+                }
                 for (size_t r = 0; r < 5; ++r) {
                     const float a = d_fc2[p * 10 + i + r];
                     for (size_t v = 0; v < 2; ++v) {
@@ -376,7 +382,9 @@ static void update_fc1_weight(
             gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 64; ++p) {
                 gradc_f32x8 b[2];
-                memcpy(b, &d_fc1[p * 128 + j], sizeof b);
+                for (size_t v = 0; v < 2; ++v) {
+                    memcpy(&b[v], &d_fc1[p * 128 + j + v * 8], sizeof b[v]);
+                }
                 for (size_t r = 0; r < 4; ++r) {
                     const float a = x[p * 784 + i + r];
                     for (size_t v = 0; v < 2; ++v) {
