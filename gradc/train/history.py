@@ -60,6 +60,7 @@ class History:
         """
         try:
             from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
         except ImportError as error:
             raise fail(
                 UnsupportedError,
@@ -75,7 +76,7 @@ class History:
             if f"val_{name}" in self.names:
                 axes.plot(self["epoch"], self[f"val_{name}"], marker=".", label="validation")
             axes.set(title=name, xlabel="epoch", ylabel=name)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.legend()
         figure.savefig(os.fspath(path))
 
