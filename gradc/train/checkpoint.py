@@ -2,13 +2,25 @@
 
 Enters: arrays and text metadata, or a file. Leaves: the file, or the arrays. Always holds: a file
 appears whole or not at all, and until then the one before it stays; equal content is equal bytes;
-whatever is wrong with a file is a `CheckpointError`, never an error of the library that read it.
+whatever is wrong with a file, down to one bit, is a `CheckpointError`, never an error of the
+library that read it and never other numbers.
+
+The metadata of a file written here carry, beside the caller's,
+
+    gradc.format   "1"
+    gradc.sha256   the SHA-256 of the whole file, taken while this value is 64 zeros
+
+so that any reader of safetensors can read it and this one sees that it is what was written. A file
+with any name in `gradc.` must have the right checksum: no single damage can hide both names. One
+with neither is from another program; it is read, and damage to its numbers cannot be seen.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,17 +31,22 @@ import numpy as np
 
 from ..dtypes import Spec
 from ..errors import CheckpointError, fail
+from ..files import PathLike, read_regular
 
 Array = np.ndarray[Any, Any]
-PathLike = str | os.PathLike[str]
 
 MISMATCHES_SHOWN = 3
+
+# Names in a file's metadata that are gradc's own.
+OWN = "gradc."
+FORMAT, CHECKSUM = OWN + "format", OWN + "sha256"
+NO_CHECKSUM = "0" * 64
 
 
 def save(
     path: PathLike, tensors: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write `tensors` and `metadata` to `path`, in place of what is there.
+    """Write `tensors` and `metadata` to `path`, with a checksum, in place of what is there.
 
     Raises CheckpointError if that is impossible (no space, no permission); what was there stays.
     """
@@ -37,8 +54,9 @@ def save(
 
     # The library writes the memory as it lies; `asarray` keeps 0-d arrays what they are.
     dense = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
+    described = {**(metadata or {}), FORMAT: "1", CHECKSUM: NO_CHECKSUM}
     with writing(path):
-        write_atomically(Path(path), _sorted_metadata(encode(dense, dict(metadata or {}))))
+        write_atomically(Path(path), *_checksummed(encode(dense, described)))
 
 
 @contextmanager
@@ -59,28 +77,40 @@ def writing(path: PathLike) -> Iterator[None]:
 def load(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays and the metadata of the file at `path`.
 
-    Raises CheckpointError if the file is missing, truncated or not a safetensors file.
+    Raises CheckpointError if the file is missing, truncated, damaged or not a safetensors file.
+    Files of other programs are read too; these have no checksum, so that only damage to their
+    structure is noticed.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load as decode
 
     try:
-        raw = Path(path).read_bytes()
-        tensors = decode(raw)
+        raw = read_regular(path)
         header, _ = _split(raw)
+        metadata = header.get("__metadata__", {})
+        intact = _is_intact(raw, metadata)
+        tensors = decode(raw)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"cannot read checkpoint `{os.fspath(path)}`: {reason}"
         raise fail(CheckpointError, "GC602", message) from error
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise fail(
             CheckpointError,
             "GC603",
             f"`{os.fspath(path)}` is not a whole safetensors file of NumPy dtypes",
-            notes=(str(error).lower(),),
+            notes=(str(e).lower(),),
             helps=("it is truncated, damaged or of another format: use another checkpoint",),
-        ) from error
-    return tensors, header.get("__metadata__", {})
+        ) from e
+    if not intact:
+        raise fail(
+            CheckpointError,
+            "GC607",
+            f"`{os.fspath(path)}` is not what was written: its checksum is of other content",
+            notes=("the file was damaged, or changed by another program",),
+            helps=("use another checkpoint",),
+        )
+    return tensors, {k: v for k, v in metadata.items() if k not in (FORMAT, CHECKSUM)}
 
 
 def match(
@@ -115,11 +145,11 @@ def match(
     )
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace the file at `path`; after a crash at any moment it holds the old or the new content.
+def write_atomically(path: Path, *content: bytes | memoryview) -> None:
+    """Replace the file at `path` by the parts of `content`, joined.
 
-    The draft lies in the same directory, named after this process; drafts of processes that died
-    while writing are removed.
+    After a crash at any moment it holds the old or the new content. The draft lies in the same
+    directory, named after this process; drafts of processes that died while writing are removed.
     """
     path = Path(os.path.realpath(path))  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +158,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         if not _is_alive(left.stem.rpartition("-")[2]):
             left.unlink(missing_ok=True)
     draft = path.with_name(f".{path.name}.{host}-{os.getpid()}.draft")
+    draft.unlink(missing_ok=True)
     try:
-        with open(draft, "wb") as file:
-            file.write(content)
+        with open(draft, "xb") as file:  # never through a link that lies there
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
@@ -163,16 +194,41 @@ def _is_alive(process: str) -> bool:
     return True
 
 
-def _split(raw: bytes) -> tuple[dict[str, Any], bytes]:
+def _split(raw: bytes) -> tuple[dict[str, Any], memoryview]:
     """The header of a safetensors file as JSON has it, and the bytes of its tensors."""
     end = 8 + int.from_bytes(raw[:8], "little")
-    return json.loads(raw[8:end]), raw[end:]
+    return json.loads(raw[8:end]), memoryview(raw)[end:]
 
 
-def _sorted_metadata(raw: bytes) -> bytes:
-    """The same file with its metadata in order: the library writes them in that of a hash table."""
+def _checksummed(raw: bytes) -> tuple[bytes, memoryview]:
+    """The same file, its metadata in order and with its checksum: what precedes the data, and that.
+
+    The library writes metadata in the order of a hash table.
+    """
     header, data = _split(raw)
-    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors stay aligned
-    return len(text).to_bytes(8, "little") + text + data
+    before = len(text).to_bytes(8, "little") + text
+    digest = hashlib.sha256(before)
+    digest.update(data)
+    return _replaced(before, NO_CHECKSUM, digest.hexdigest()), data
+
+
+def _is_intact(raw: bytes, metadata: Mapping[str, Any]) -> bool:
+    """Whether a file has the checksum it should have; one from elsewhere should have none."""
+    if not any(name.startswith(OWN) for name in metadata):
+        return True
+    written = metadata.get(CHECKSUM)
+    if not isinstance(written, str) or not re.fullmatch("[0-9a-f]{64}", written):
+        return False
+    end = 8 + int.from_bytes(raw[:8], "little")
+    digest = hashlib.sha256(_replaced(raw[:end], written, NO_CHECKSUM))
+    digest.update(memoryview(raw)[end:])
+    return digest.hexdigest() == written
+
+
+def _replaced(header: bytes, old: str, new: str) -> bytes:
+    """A header with the value of its checksum, as `_checksummed` writes it, changed."""
+    entries = [f'"{CHECKSUM}":"{value}"'.encode() for value in (old, new)]
+    return header.replace(entries[0], entries[1])

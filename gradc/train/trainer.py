@@ -24,8 +24,8 @@ from ..errors import (
     fail,
     user_errors,
 )
+from ..files import PathLike
 from . import checkpoint as checkpoints
-from .checkpoint import PathLike
 from .data import Batches, Columns, Step, as_array, equal_rows, read, values_of
 from .history import History, Record, append_to_journal, read_journal, write_journal
 from .interrupt import Interrupt
@@ -191,8 +191,10 @@ class Trainer:
     def load(self, path: PathLike) -> None:
         """Take the state and the epoch count from a file that `save` or `fit` wrote.
 
-        Raises CheckpointError, and changes nothing, if the file is damaged or of another program.
-        A file with the right tensors from elsewhere counts as epoch 0.
+        Raises CheckpointError, and changes nothing, if one bit of the file is not what was written,
+        or if it is of another model. A plain safetensors file from elsewhere that has the right
+        tensors is taken too, as epoch 0; it has no checksum that could tell damage to its numbers,
+        and `fit(..., resume=True)` refuses it, for it does not say how far training was.
         """
         self._load(path, None)
 
