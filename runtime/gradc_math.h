@@ -29,13 +29,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Inlined always: a call that is left, for its size or because there are many, stops the
- * vectorisation of the loop around it. */
-#if defined(__GNUC__)
-#define GRADC_INLINE static inline __attribute__((always_inline))
-#else
-#define GRADC_INLINE static inline
-#endif
+#include "gradc_base.h"
 
 GRADC_INLINE uint32_t gradc_bits_of_float(float x) {
     uint32_t bits;

@@ -73,7 +73,7 @@ class KernelPrinter:
         k, w = self.kernel, self.w
         w.comment("\n".join((k.title, *k.notes)), k.nodes)
         params = [param_text(p) for p in (*k.params, *k.scratch)]
-        w.call(f"static void {name}", params, "", k.nodes)
+        w.call(f"GRADC_KERNEL void {name}", params, "", k.nodes)
         with w.block("", k.nodes):
             self.statements(k.body)
 

@@ -77,11 +77,9 @@ class ProgramPrinter:
             draws = write_init(self.body, self.name, self.members)
             self.origin += [("", ())] * (len(self.body.lines) - start)
         head = self._head(draws)
-        runtime = ["gradc_simd.h"] if self.needs.vectors else []
-        runtime += sorted(h for h in self.needs.headers if h.startswith("gradc_"))
-        runtime += ["gradc_random.h"] if draws else []
-        if "gradc_random.h" in runtime and "gradc_math.h" not in runtime:
-            runtime.append("gradc_math.h")
+        runtime = self._runtime(draws)
+        if draws:  # what gradc_random.h includes itself
+            runtime = list(dict.fromkeys([*runtime, "gradc_base.h", "gradc_math.h"]))
         lines = [("", ())] * len(head.lines) + self.origin
         text = head.text + self.body.text.rstrip("\n") + "\n"
         shift = len(head.lines)
@@ -110,24 +108,25 @@ class ProgramPrinter:
             w.line("#include <math.h>")
         if self._mentions("memcpy(", "memset(", "memmove("):
             w.line("#include <string.h>")
-        own = sorted(h for h in self.needs.headers if h.startswith("gradc_"))
-        own += ["gradc_random.h"] if draws else []
-        own += ["gradc_simd.h"] if self.needs.vectors else []
+        own = self._runtime(draws)
         if own:
             w.line()
             for h in own:
                 w.line(f'#include "{h}"')
         w.line()
-        if self._mentions("*restrict "):
-            w.line("#ifdef __cplusplus")
-            w.line("#define restrict __restrict")
-            w.line("#endif")
-            w.line()
         if self._has_state:
             size = f"sizeof({self.name}_state) == {self.name.upper()}_STATE_BYTES"
             w.line(f'static_assert({size}, "the state is laid out as planned");')
             w.line()
         return w
+
+    def _runtime(self, draws: bool) -> list[str]:
+        """The headers of the runtime that the source includes."""
+        base = ["gradc_base.h"] if self.kernels else []
+        own = sorted(h for h in self.needs.headers if h.startswith("gradc_"))
+        random = ["gradc_random.h"] if draws else []
+        vectors = ["gradc_simd.h"] if self.needs.vectors else []
+        return [*base, *own, *random, *vectors]
 
     def _mentions(self, *words: str) -> bool:
         return any(word in line for line in self.body.lines for word in words)

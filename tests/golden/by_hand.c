@@ -4,15 +4,13 @@
 
 #include <string.h>
 
-#ifdef __cplusplus
-#define restrict __restrict
-#endif
+#include "gradc_base.h"
 
 static_assert(sizeof(by_hand_state) == BY_HAND_STATE_BYTES, "the state is laid out as planned");
 
 /* loss f32[]; by_hand.py:21
  * loss = (x + y) * z */
-static void forward_loss(
+GRADC_KERNEL void forward_loss(
     const float *restrict x, const float *restrict y, const float *restrict z, float *restrict loss)
 {
     const float x_at = *x;
@@ -25,7 +23,7 @@ static void forward_loss(
 
 /* z f32[]; by_hand.py:50
  * z = z - (lr * (x + y)) */
-static void update_z(
+GRADC_KERNEL void update_z(
     const float lr, const float *restrict x, const float *restrict y, const float *restrict z_2,
     float *restrict z)
 {
@@ -40,7 +38,7 @@ static void update_z(
 
 /* x f32[]; by_hand.py:50
  * x = x - (lr * z) */
-static void update_x(const float lr, float *restrict x, const float *restrict z)
+GRADC_KERNEL void update_x(const float lr, float *restrict x, const float *restrict z)
 {
     const float x_at = *x;
     const float z_at = *z;
@@ -51,7 +49,7 @@ static void update_x(const float lr, float *restrict x, const float *restrict z)
 
 /* step u64[]; by_hand.py:50
  * step = step + 1 */
-static void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(uint64_t *restrict step)
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);

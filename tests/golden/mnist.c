@@ -5,19 +5,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "gradc_base.h"
 #include "gradc_math.h"
 #include "gradc_random.h"
 #include "gradc_simd.h"
-
-#ifdef __cplusplus
-#define restrict __restrict
-#endif
 
 static_assert(sizeof(mnist_state) == MNIST_STATE_BYTES, "the state is laid out as planned");
 
 /* fc1_relu f32[64, 128]; mnist.py:28
  * fc1_relu = relu((x @ fc1_weight) + fc1_bias) */
-static void forward_fc1_relu(
+GRADC_KERNEL void forward_fc1_relu(
     const float *restrict fc1_weight, const float *restrict fc1_bias, const float *restrict x,
     float *restrict fc1_relu)
 {
@@ -57,7 +54,7 @@ static void forward_fc1_relu(
 
 /* fc2 f32[64, 10]; mnist.py:28
  * fc2 = (fc1_relu @ fc2_weight.T) + fc2_bias */
-static void forward_fc2(
+GRADC_KERNEL void forward_fc2(
     const float *restrict fc2_weight, const float *restrict fc2_bias,
     const float *restrict fc1_relu, float *restrict fc2, float *restrict fc2_weight_panel,
     float *restrict fc2_weight_panel_2)
@@ -157,7 +154,7 @@ static void forward_fc2(
  * momentum_fc2_bias = mul_3 + add
  * mul_4 = lr * momentum_fc2_bias
  * fc2_bias = fc2_bias - mul_4 */
-static void loss_and_d_fc2_and_fc2_bias(
+GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     const float lr, float *restrict fc2_bias, float *restrict momentum_fc2_bias,
     const int32_t *restrict y, const float *restrict fc2, float *restrict loss,
     float *restrict accuracy, float *restrict d_fc2)
@@ -241,7 +238,7 @@ static void loss_and_d_fc2_and_fc2_bias(
 
 /* d_fc1 f32[64, 128]; gradient of mnist.py:28
  * d_fc1 = where(fc1_relu > 0, d_fc2 @ fc2_weight, 0) */
-static void backward_d_fc1(
+GRADC_KERNEL void backward_d_fc1(
     const float *restrict fc2_weight, const float *restrict fc1_relu, const float *restrict d_fc2,
     float *restrict d_fc1)
 {
@@ -288,7 +285,7 @@ static void backward_d_fc1(
  * momentum_fc2_weight = mul_2 + add
  * mul_3 = lr * momentum_fc2_weight
  * fc2_weight = fc2_weight - mul_3 */
-static void update_fc2_weight(
+GRADC_KERNEL void update_fc2_weight(
     const float lr, float *restrict fc2_weight, float *restrict momentum_fc2_weight,
     const float *restrict fc1_relu, const float *restrict d_fc2)
 {
@@ -335,7 +332,7 @@ static void update_fc2_weight(
 /* momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28, mnist.py:39
  * momentum_fc1_bias = (0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias))
  * fc1_bias = fc1_bias - (lr * ((0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias)))) */
-static void update_fc1_bias(
+GRADC_KERNEL void update_fc1_bias(
     const float lr, float *restrict fc1_bias, float *restrict momentum_fc1_bias,
     const float *restrict d_fc1)
 {
@@ -373,7 +370,7 @@ static void update_fc1_bias(
  * momentum_fc1_weight = mul_2 + add
  * mul_3 = lr * momentum_fc1_weight
  * fc1_weight = fc1_weight - mul_3 */
-static void update_fc1_weight(
+GRADC_KERNEL void update_fc1_weight(
     const float lr, float *restrict fc1_weight, float *restrict momentum_fc1_weight,
     const float *restrict x, const float *restrict d_fc1)
 {
@@ -419,7 +416,7 @@ static void update_fc1_weight(
 
 /* step u64[]; mnist.py:39
  * step = step + 1 */
-static void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(uint64_t *restrict step)
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);
@@ -444,7 +441,7 @@ static void update_step(uint64_t *restrict step)
  * cast = equal_2
  * sum_4 = sum(cast)
  * accuracy = sum_4 / 64 */
-static void forward_loss(
+GRADC_KERNEL void forward_loss(
     const int32_t *restrict y, const float *restrict fc2, float *restrict loss,
     float *restrict accuracy)
 {

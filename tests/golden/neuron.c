@@ -5,11 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "gradc_base.h"
 #include "gradc_math.h"
-
-#ifdef __cplusplus
-#define restrict __restrict
-#endif
 
 static_assert(sizeof(neuron_state) == NEURON_STATE_BYTES, "the state is laid out as planned");
 
@@ -43,7 +40,7 @@ static_assert(sizeof(neuron_state) == NEURON_STATE_BYTES, "the state is laid out
  * w1 = w1 - mul_9
  * mul_10 = lr * neg_3
  * w2 = w2 - mul_10 */
-static void loss_and_w2(
+GRADC_KERNEL void loss_and_w2(
     const float lr, float *restrict w0, float *restrict w1, float *restrict w2,
     const float *restrict x, const float *restrict y, float *restrict loss,
     float *restrict accuracy)
@@ -91,7 +88,7 @@ static void loss_and_w2(
 
 /* step u64[]; neuron.py:32
  * step = step + 1 */
-static void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(uint64_t *restrict step)
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);
@@ -101,7 +98,7 @@ static void update_step(uint64_t *restrict step)
 /* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23
  * loss = square((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) - y)
  * accuracy = (((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5)) */
-static void forward_loss(
+GRADC_KERNEL void forward_loss(
     const float *restrict w0, const float *restrict w1, const float *restrict w2,
     const float *restrict x, const float *restrict y, float *restrict loss,
     float *restrict accuracy)
@@ -132,7 +129,7 @@ static void forward_loss(
 
 /* out f32[]; neuron.py:17
  * out = 1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2))) */
-static void forward_out(
+GRADC_KERNEL void forward_out(
     const float *restrict w0, const float *restrict w1, const float *restrict w2,
     const float *restrict x, float *restrict out)
 {

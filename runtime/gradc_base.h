@@ -1,0 +1,28 @@
+/* gradc_base.h: the words that generated code uses beyond C11, for C++ and for other compilers.
+ *
+ * Enters: nothing. Leaves: GRADC_INLINE, GRADC_KERNEL and GRADC_ONCE, which stand before a function
+ * of one file, and `restrict` for C++. Always holds: they change how fast code is, never what it
+ * does; a compiler without the attributes of GCC and Clang may take them all for `static`.
+ */
+#ifndef GRADC_BASE_H
+#define GRADC_BASE_H
+
+#if defined(__GNUC__)
+/* Inlined always: a call that is left, for its size or because there are many, stops the
+ * vectorisation of the loop around it. */
+#define GRADC_INLINE static inline __attribute__((always_inline))
+/* Compiled once, and never copied into its callers: it keeps its name in profiles. */
+#define GRADC_KERNEL static __attribute__((noinline))
+/* The same for the function of a header, which a program may well not call. */
+#define GRADC_ONCE static __attribute__((noinline, unused))
+#else
+#define GRADC_INLINE static inline
+#define GRADC_KERNEL static
+#define GRADC_ONCE static inline
+#endif
+
+#if defined(__cplusplus) && !defined(restrict)
+#define restrict __restrict
+#endif
+
+#endif
