@@ -20,6 +20,7 @@ import numpy as np
 
 from .dtypes import DType, Spec, short
 from .errors import Span
+from .index import Var, at
 from .ops.table import OPS, Kind, infer
 
 if TYPE_CHECKING:
@@ -121,6 +122,23 @@ class Graph:
             for a in dict.fromkeys(node.args):
                 users[a].append(node.id)
         return {i: tuple(u) for i, u in users.items()}
+
+    @cached_property
+    def kept_axes(self) -> Mapping[int, int]:
+        """For each movement node: how many leading axes it leaves as they are in every operand."""
+        return {n.id: self._kept_axes(n) for n in self if n.kind is Kind.MOVEMENT}
+
+    def _kept_axes(self, node: Node) -> int:
+        index_map = OPS[node.op].index_map
+        assert index_map is not None, f"movement op `{node.op}` has no index map"
+        shapes = tuple(a.shape for a in self.args(node))
+        index = tuple(at(Var(f"i{axis}", n)) for axis, n in enumerate(node.shape))
+        kept = len(index)
+        for source in index_map(index, shapes, node.shape, node.attrs):
+            pairs = zip(index, source.index, node.shape, shapes[source.operand], strict=False)
+            same = [i == j and n == m for i, j, n, m in pairs]
+            kept = min(kept, (*same, False).index(False))
+        return kept
 
     def args(self, node: Node) -> tuple[Node, ...]:
         return tuple(self.nodes[a] for a in node.args)

@@ -9,10 +9,9 @@ import pytest
 from nests import compare, kernels_of
 
 import gradc as gd
+from gradc.index import Var, at, flatten
 from gradc.lower.flat import Loops, merged_loops
 from gradc.lower.inplace import in_place_pairs
-from gradc.lower.movement import flatten
-from gradc.lower.nest import Var, at
 
 
 def array(*shape: int) -> np.ndarray:

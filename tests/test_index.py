@@ -14,9 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradc.index import (
+    Index,
+    Quot,
+    Rem,
+    Var,
+    at,
+    divmod_index,
+    flatten,
+    strides,
+    substitute,
+    unflatten,
+)
 from gradc.lower.listing import index_listing
-from gradc.lower.movement import flatten, strides, unflatten
-from gradc.lower.nest import Index, Quot, Rem, Var, at, divmod_index, substitute
 
 VARS = st.builds(Var, st.sampled_from("ijk"), st.integers(1, 7), st.integers(1, 3))
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("diagnostics",),
     ("errors",),
-    ("dtypes", "files"),
+    ("dtypes", "files", "index"),
     ("ops",),
     ("graph", "tree"),
     ("trace",),

@@ -11,6 +11,7 @@ from nests import compare, kernels_of, lowered, run
 import gradc as gd
 from gradc import nn
 from gradc.dtypes import F32, I32
+from gradc.index import Index, Var, at
 from gradc.lower.execute import execute
 from gradc.lower.inplace import in_place_pairs
 from gradc.lower.nest import (
@@ -20,7 +21,6 @@ from gradc.lower.nest import (
     Declare,
     For,
     If,
-    Index,
     Kernel,
     Let,
     Literal,
@@ -29,8 +29,6 @@ from gradc.lower.nest import (
     Ref,
     Stmt,
     Store,
-    Var,
-    at,
 )
 from gradc.lower.rename import merge_buffers
 from gradc.lower.target import TARGETS

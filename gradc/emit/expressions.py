@@ -13,18 +13,8 @@ import re
 import numpy as np
 
 from ..dtypes import DType, c_name
-from ..lower.nest import (
-    Apply,
-    Atom,
-    Expr,
-    FromIndex,
-    Index,
-    Literal,
-    Load,
-    Quot,
-    Ref,
-    Var,
-)
+from ..index import Atom, Index, Quot, Var
+from ..lower.nest import Apply, Expr, FromIndex, Literal, Load, Ref
 from ..ops.table import OPS, Op
 
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..dtypes import DType, c_name
+from ..index import Index, Var, substitute
 from ..lower.nest import (
     Accumulate,
     Apply,
@@ -20,7 +21,6 @@ from ..lower.nest import (
     Expr,
     For,
     If,
-    Index,
     Kernel,
     Let,
     Literal,
@@ -29,8 +29,6 @@ from ..lower.nest import (
     Stmt,
     Store,
     Tile,
-    Var,
-    substitute,
 )
 from ..ops.table import OPS
 from .expressions import apply_text, element, expression, index_text, literal, operand_dtype

@@ -13,25 +13,11 @@ from dataclasses import dataclass
 from math import prod
 
 from ..graph import Graph, Node
+from ..index import Index, Indices, Var, at, flatten, substitute
 from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
+from ..passes.views import view
 from .folds import start_fold
-from .movement import Indices, flatten, view
-from .nest import (
-    Apply,
-    For,
-    Index,
-    Let,
-    Literal,
-    Load,
-    Param,
-    Ref,
-    Stmt,
-    Store,
-    Tile,
-    Var,
-    at,
-    substitute,
-)
+from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile
 from .pointwise import Body, Elements
 from .target import Target, column_blocks, row_blocks
 

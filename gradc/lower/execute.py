@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType
+from ..index import Index, Quot, Var
 from ..ops.table import OPS
 from .nest import (
     Accumulate,
@@ -30,19 +31,16 @@ from .nest import (
     For,
     FromIndex,
     If,
-    Index,
     Kernel,
     Let,
     Literal,
     Load,
     Param,
-    Quot,
     Ref,
     Select,
     Stmt,
     Store,
     Tile,
-    Var,
 )
 
 Buffer = np.ndarray[Any, Any]

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from ..index import Index, Indices, Var, at, flatten, unflatten
 from ..ops.table import Kind
-from .movement import Indices, flatten, sources, unflatten
-from .nest import Index, Load, Var, at
+from ..passes.views import sources
+from .nest import Load
 from .pointwise import Body, Elements
 
 Axes = tuple[int, ...]
@@ -80,7 +81,7 @@ def offsets_read(
     elif node.kind is Kind.MOVEMENT:
         for source in sources(elements.graph, node, index):
             yield from (test for test, _, _ in source.tests)
-            yield from offsets_read(elements, source.arg, source.index, body, seen)
+            yield from offsets_read(elements, node.args[source.operand], source.index, body, seen)
     else:
         for a in node.args:
             yield from offsets_read(elements, a, index, body, seen)

@@ -11,23 +11,10 @@ from dataclasses import dataclass
 
 from ..dtypes import DType
 from ..graph import Node
+from ..index import Index, Var, at
 from ..ops.table import OPS
 from ..passes.domain import SELECTING
-from .nest import (
-    Accumulate,
-    Array,
-    Declare,
-    For,
-    Index,
-    Let,
-    Literal,
-    Load,
-    Ref,
-    Select,
-    Stmt,
-    Var,
-    at,
-)
+from .nest import Accumulate, Array, Declare, For, Let, Literal, Load, Ref, Select, Stmt
 from .pointwise import Body, Simple, identifier
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .nest import For, If, Index, Kernel, Let, Load, Stmt, Store, Tile, Var
+from ..index import Index, Var
+from .nest import For, If, Kernel, Let, Load, Stmt, Store, Tile
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..dtypes import SHORT, DType, short
+from ..index import Index, Quot, Rem, Var
 from .nest import (
     Accumulate,
     Apply,
@@ -20,20 +21,16 @@ from .nest import (
     For,
     FromIndex,
     If,
-    Index,
     Kernel,
     Let,
     Literal,
     Load,
     Nodes,
     Param,
-    Quot,
-    Rem,
     Select,
     Stmt,
     Store,
     Tile,
-    Var,
 )
 
 INDENT = "    "

@@ -16,8 +16,9 @@ from typing import Any
 
 from ..dtypes import DType
 from ..graph import Graph, Node
+from ..index import Indices, Var, flatten
 from ..ops.table import Kind
-from .movement import Indices, flatten, sources
+from ..passes.views import sources
 from .nest import (
     Apply,
     Assign,
@@ -30,7 +31,6 @@ from .nest import (
     Load,
     Ref,
     Stmt,
-    Var,
 )
 
 Simple = Ref | Literal
@@ -192,13 +192,13 @@ class Elements:
     def _move(self, node: Node, index: Indices, body: Body) -> Simple:
         found = sources(self.graph, node, index)
         if len(found) == 1 and not found[0].tests:
-            return self.value(found[0].arg, found[0].index, body)
+            return self.value(node.args[found[0].operand], found[0].index, body)
         home = body.home(_variables(index))
         name = home.fresh(identifier(node.op))
         home.statements.append(Declare(name, node.dtype, _outside(node), (node.id,)))
         for source in found:
             guarded = Body(home, guard=True, names=self.names)
-            inner = self.value(source.arg, source.index, guarded)
+            inner = self.value(node.args[source.operand], source.index, guarded)
             guarded.statements.append(Assign(name, inner, (node.id,)))
             guarded.close()
             home.statements.append(If(source.tests, tuple(guarded.statements)))

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from ..graph import Graph, Node
+from ..index import Index, Indices, Var, at, flatten
 from ..passes.cost import LANES, STACK_BYTES
 from ..passes.domain import SELECTING, Domain, fold_level
 from .flat import Loops, merged_loops, offsets_read
 from .folds import Fold, start_fold, start_value
-from .movement import Indices, flatten
-from .nest import Accumulate, Array, Declare, For, Index, Load, Param, Ref, Store, Var, at
+from .nest import Accumulate, Array, Declare, For, Load, Param, Ref, Store
 from .pointwise import Body, Elements, identifier
 
 AXES = "ijklmnpq"

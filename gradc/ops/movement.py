@@ -1,8 +1,8 @@
 """The movement ops: they move elements and compute nothing.
 
 Enters: nothing. Leaves: rows in the op table. Always holds: every output element is one input
-element or the pad value, at a place given by an affine index map; so a later stage can turn each of
-them into index arithmetic instead of code.
+element or the pad value, at the place that the row's index map gives; so a later stage turns each
+of them into index arithmetic instead of code, and a new movement op is one row here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..dtypes import SHORT, DType, Spec
 from ..errors import DTypeError, ShapeError, fail
+from ..index import Index, Indices, Shape, Source, divmod_index, flatten, unflatten
 from .table import Attrs, Kind, Sample, ShapeRule, op
 
 Array = np.ndarray[Any, Any]
@@ -155,6 +156,76 @@ def _concat_vjp(g: Any, y: Any, *args: Any, axis: int) -> tuple[Any, ...]:
     return tuple(parts)
 
 
+# where the elements of the result come from
+
+
+def _reshape_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    return (Source(0, unflatten(flatten(index, shape), shapes[0])),)
+
+
+def _transpose_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    return (Source(0, tuple(index[i] for i in _inverse(attrs["perm"]))),)
+
+
+def _broadcast_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    return (Source(0, tuple(index[axis] for axis in attrs["axes"])),)
+
+
+def _slice_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    picked = (i * s + b for i, s, b in zip(index, attrs["step"], attrs["start"], strict=True))
+    return (Source(0, tuple(picked)),)
+
+
+def _flip_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    flipped = (
+        i * -1 + (n - 1) if axis in attrs["axes"] else i
+        for axis, (i, n) in enumerate(zip(index, shape, strict=True))
+    )
+    return (Source(0, tuple(flipped)),)
+
+
+def _pad_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    tests: list[tuple[Index, int, int]] = []
+    inner: list[Index] = []
+    low, step = attrs["low"], attrs["step"]
+    for axis, (i, n) in enumerate(zip(index, shapes[0], strict=True)):
+        if low[axis] == 0 and step[axis] == 1 and n == shape[axis]:
+            inner.append(i)
+            continue
+        last = low[axis] + (n - 1) * step[axis]
+        tests.append((i, low[axis], last + 1))
+        whole, rest = divmod_index(i + -low[axis], step[axis])
+        if step[axis] > 1:
+            tests.append((rest, 0, 1))
+        inner.append(whole if n > 1 else Index())
+    return (Source(0, tuple(inner), tuple(tests)),)
+
+
+def _concat_map(
+    index: Indices, shapes: Sequence[Shape], shape: Shape, attrs: Attrs
+) -> tuple[Source, ...]:
+    axis, start, found = attrs["axis"], 0, []
+    for operand, own in enumerate(shapes):
+        n = own[axis]
+        within = index[axis] + -start if n > 1 else Index()
+        moved = (*index[:axis], within, *index[axis + 1 :])
+        found.append(Source(operand, moved, ((index[axis], start, start + n),)))
+        start += n
+    return tuple(found)
+
+
 def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(perm.index(i) for i in range(len(perm)))
 
@@ -177,32 +248,39 @@ def _samples(*cases: tuple[tuple[tuple[int, ...], ...], dict[str, Any]]) -> Any:
 
 
 # fmt: off
-op("reshape", _movement(_reshape_rule), reference=lambda x, shape: np.reshape(x, shape),
+op("reshape", _movement(_reshape_rule), index_map=_reshape_map,
+   reference=lambda x, shape: np.reshape(x, shape),
    vjp=lambda g, y, a, shape: (g.reshape(a.shape),), cost=0,
    samples=_samples((((2, 6),), {"shape": (3, 4)}), (((1, 1),), {"shape": ()}),
                     (((0, 3),), {"shape": (3, 0)})))
-op("transpose", _movement(_transpose_rule), reference=lambda x, perm: np.transpose(x, perm),
+op("transpose", _movement(_transpose_rule), index_map=_transpose_map,
+   reference=lambda x, perm: np.transpose(x, perm),
    vjp=lambda g, y, a, perm: (g.transpose(_inverse(perm)),), cost=0,
    samples=_samples((((2, 3, 4),), {"perm": (2, 0, 1)}), (((3, 5),), {"perm": (1, 0)})))
-op("broadcast", _movement(_broadcast_rule), reference=_broadcast,
+op("broadcast", _movement(_broadcast_rule), index_map=_broadcast_map,
+   reference=_broadcast,
    vjp=lambda g, y, a, shape, axes: (g.sum(tuple(j for j in range(len(shape)) if j not in axes)),),
    samples=_samples((((3,),), {"shape": (2, 3, 4), "axes": (1,)}),
                     (((),), {"shape": (2, 2), "axes": ()})),
    cost=0, doc="input axis i is output axis axes[i]; the other output axes are new")
-op("slice", _movement(_slice_rule), reference=_slice,
+op("slice", _movement(_slice_rule), index_map=_slice_map,
+   reference=_slice,
    vjp=lambda g, y, a, start, step, shape: (g.pad(low=start, step=step, shape=a.shape, value=0.0),),
    samples=_samples((((5, 6),), {"start": (1, 0), "step": (1, 2), "shape": (3, 3)}),
                     (((4,),), {"start": (4,), "step": (1,), "shape": (0,)})),
    cost=0, doc="out[i] = x[start + step * i]")
-op("flip", _movement(_flip_rule), reference=lambda x, axes: np.flip(x, axes),
+op("flip", _movement(_flip_rule), index_map=_flip_map,
+   reference=lambda x, axes: np.flip(x, axes),
    vjp=lambda g, y, a, axes: (g.flip(axes=axes),), cost=0,
    samples=_samples((((3, 4),), {"axes": (1,)}), (((2, 3, 2),), {"axes": (0, 2)})))
-op("pad", _movement(_pad_rule), reference=_pad,
+op("pad", _movement(_pad_rule), index_map=_pad_map,
+   reference=_pad,
    vjp=lambda g, y, a, low, step, shape, value: (g.slice(start=low, step=step, shape=a.shape),),
    samples=_samples((((2, 3),), {"low": (1, 0), "step": (2, 1), "shape": (5, 4), "value": 0.5}),
                     (((3,),), {"low": (0,), "step": (1,), "shape": (3,), "value": 0.0})),
    cost=0, doc="out[low + step * i] = x[i], the value elsewhere")
-op("concat", _movement(_concat_rule), reference=lambda *xs, axis: np.concatenate(xs, axis),
+op("concat", _movement(_concat_rule), index_map=_concat_map,
+   reference=lambda *xs, axis: np.concatenate(xs, axis),
    vjp=_concat_vjp, cost=0,
    samples=_samples((((2, 3), (2, 1)), {"axis": 1}), (((1, 2), (3, 2), (2, 2)), {"axis": 0})))
 # fmt: on

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, Spec
+from ..index import Indices, Shape, Source
 
 Attrs = Mapping[str, Any]
 ShapeRule = Callable[[str, Sequence[Spec], Attrs], Spec]
+IndexMap = Callable[[Indices, Sequence[Shape], Shape, Attrs], tuple[Source, ...]]
 
 
 class Kind(Enum):
@@ -56,6 +58,10 @@ class Op:
     reduction it folds `{0}` (accumulator) with `{1}`, starting at `start(dtype)`. `cost` is
     flops per element as the fusion model counts them; `headers` are the runtime headers the C
     expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
+
+    A movement row has an `index_map(index, operand shapes, shape, attrs)`: where element `index` of
+    the result comes from. More than one source means that the operands lie side by side; where the
+    tests of none hold, the element is attrs["value"].
     """
 
     name: str
@@ -71,6 +77,7 @@ class Op:
     cost: float = 1.0
     headers: tuple[str, ...] = ()
     wraps: bool = False
+    index_map: IndexMap | None = None
     doc: str = ""
 
 

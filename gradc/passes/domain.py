@@ -56,28 +56,10 @@ def compute_args(graph: Graph, node: Node) -> Iterator[tuple[int, tuple[int, ...
 
 
 def keeps_axes(graph: Graph, node_id: int, depth: int) -> bool:
-    """Whether a movement node maps each of its first `depth` axes onto the same axis of its
-    argument.
+    """Whether a movement node maps each of its first `depth` axes onto the same axis of every
+    operand.
     """
-    node = graph[node_id]
-    a, first, shape = node.attrs, tuple(range(depth)), graph[node.args[0]].shape
-    if len(shape) < depth or shape[:depth] != node.shape[:depth]:
-        return False
-    match node.op:
-        case "reshape":
-            return True
-        case "transpose":
-            return tuple(a["perm"][:depth]) == first
-        case "broadcast":
-            return tuple(a["axes"][:depth]) == first
-        case "slice" | "pad":
-            begin = a["start"] if node.op == "slice" else a["low"]
-            return not any(begin[:depth]) and all(s == 1 for s in a["step"][:depth])
-        case "flip":
-            return not set(a["axes"]) & set(first)
-        case "concat":
-            return bool(a["axis"] >= depth)
-    return False
+    return depth <= graph.kept_axes[node_id]
 
 
 def find_domain(graph: Graph, group: frozenset[int], stored: frozenset[int]) -> Domain | None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from ..graph import Graph, Node
 from ..ops.table import Kind
 from .rewrite import Rewriter
-
-AFFINE = frozenset({"transpose", "broadcast", "slice", "flip"})
+from .views import view, whole_index
 
 
 def materialise(graph: Graph) -> Graph:
@@ -38,36 +37,11 @@ def materialise(graph: Graph) -> Graph:
 
 
 def _is_affine(graph: Graph, node_id: int) -> bool:
-    """Whether a chain of movements is one strided view of the stored node it ends at.
-
-    Transposes, slices, flips and broadcasts of a row-major buffer are; a reshape is as long as
-    nothing below it has disturbed the row-major order, or it only adds and drops axes of extent 1.
-    """
-    node = graph[node_id]
-    while node.kind is Kind.MOVEMENT:
-        below = graph[node.args[0]]
-        if node.op == "reshape":
-            if _squeezed(node.shape) != _squeezed(below.shape):
-                return _is_row_major(graph, below.id)
-        elif node.op not in AFFINE:
-            return False
-        node = below
-    return _is_buffer(node)
-
-
-def _is_row_major(graph: Graph, node_id: int) -> bool:
-    node = graph[node_id]
-    while node.kind is Kind.MOVEMENT:
-        if node.op != "reshape":
-            return False
-        node = graph[node.args[0]]
-    return _is_buffer(node)
+    """Whether a node is in memory, or a chain of movements that is one strided view of one."""
+    index = whole_index(graph[node_id].shape)
+    return view(graph, node_id, index, lambda i: _is_buffer(graph[i])) is not None
 
 
 def _is_buffer(node: Node) -> bool:
-    """Whether a node that is no movement is in memory: a single number need not be."""
-    return node.size > 1 and node.op != "iota"
-
-
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(n for n in shape if n != 1)
+    """Whether a node is in memory: what only moves is not, and a single number need not be."""
+    return node.kind is not Kind.MOVEMENT and node.size > 1 and node.op != "iota"
