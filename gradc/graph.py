@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import networkx as nx
 
 NO_ATTRS: Mapping[str, Any] = MappingProxyType({})
+GONE = -1
+"""Stands for the forward node of a gradient where that node itself was not needed any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,8 @@ class Node:
     """One elementary operation and its result.
 
     `args` holds node ids, with repetition (`x * x` has two). `of` is, for a node of a gradient, the
-    forward node it differentiates. `name` is the user's name of the value (`fc1.weight`) if any.
+    forward node it differentiates, or `GONE`. `name` is the user's name of the value
+    (`fc1.weight`) if any.
     """
 
     id: int
@@ -162,7 +165,7 @@ class Graph:
         args = "".join(f" #{a}" for a in n.args)
         name = f" `{n.name}`" if n.name else ""
         where = f"  {n.span.short}" if n.span else ""
-        of = f" (gradient of #{n.of})" if n.of is not None else ""
+        of = {None: "", GONE: " (gradient)"}.get(n.of, f" (gradient of #{n.of})")
         left = f"#{n.id} {n.op}{args}{attrs}{name}"
         return f"{left:<58} {short(n.dtype, n.shape)}{where}{of}"
 

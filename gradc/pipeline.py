@@ -112,7 +112,7 @@ def laid_out(job: Job) -> None:
 
 def materialised(job: Job) -> None:
     """Copies become visible nodes."""
-    job.graph = materialise(job.graph)
+    job.graph = materialise(job.graph, [*(None for _ in job.replaced), *job.results])
 
 
 def fused(job: Job) -> None:

@@ -179,17 +179,28 @@ def gradient_of(
     loss = _scalar_loss(owner, value)
     pulled = pull_back(owner, [(loss, 1.0)], targets)
     reach = _reach(owner, loss.node_id, targets, pulled)
-    leaves = iter(or_zeros(owner, targets, pulled))
+    leaves = iter(or_zeros(owner, targets, paths, pulled))
     gradients = [tree.unflatten([next(leaves) for _ in range(tree.count)]) for tree in trees]
     whole = gradients[0] if isinstance(argnums, int) else tuple(gradients)
-    return Gradient(loss, aux, whole, dict(zip(paths, reach, strict=True)))
+    by_path = dict(zip(paths, reach, strict=True))
+    return Gradient(loss.labelled("value"), labelled(aux, "aux"), whole, by_path)
 
 
-def or_zeros(owner: Trace, targets: Sequence[int], pulled: Sequence[Value | None]) -> list[Value]:
+def labelled(nesting: Any, name: str) -> Any:
+    """The nesting with its values called after their place in it, below `name`."""
+    leaves, tree = flatten(nesting)
+    pairs = zip(leaves, tree.paths(name), strict=True)
+    return tree.unflatten([v.labelled(p) if isinstance(v, Value) else v for v, p in pairs])
+
+
+def or_zeros(
+    owner: Trace, targets: Sequence[int], paths: Sequence[str], pulled: Sequence[Value | None]
+) -> list[Value]:
+    """The gradients, each called `d_<path>`; zeros where none flows."""
     specs = [owner.builder.nodes[i].spec for i in targets]
     return [
-        zeros(spec.shape, dtype=spec.dtype) if g is None else g.copy()
-        for spec, g in zip(specs, pulled, strict=True)
+        (zeros(spec.shape, dtype=spec.dtype) if g is None else g).labelled(f"d_{path}")
+        for spec, path, g in zip(specs, paths, pulled, strict=True)
     ]
 
 

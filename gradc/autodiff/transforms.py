@@ -113,6 +113,7 @@ def _traced_vjp(fn: Function, args: Sequence[Any]) -> tuple[Any, Function]:
     assert owner is not None
     marked = [mark(owner, a, n) for a, n in zip(args, argument_names(fn, len(args)), strict=True)]
     targets = [i for m in marked for i in m[1]]
+    paths = [path for m in marked for path in m[2]]
     result = fn(*(m[0] for m in marked))
     leaves, out_tree = flatten(result)
     outputs = [lift(owner, leaf) for leaf in leaves]
@@ -131,7 +132,7 @@ def _traced_vjp(fn: Function, args: Sequence[Any]) -> tuple[Any, Function]:
                 raise error(
                     ShapeError, "GC305", f"a cotangent of {y.spec!r} has shape {list(np.shape(g))}"
                 )
-        pulled = iter(or_zeros(owner, targets, pull_back(owner, pairs, targets)))
+        pulled = iter(or_zeros(owner, targets, paths, pull_back(owner, pairs, targets)))
         return tuple(m[3].unflatten([next(pulled) for _ in m[1]]) for m in marked)
 
     return result, pull

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..diagnostics import character
-from ..graph import Node
+from ..graph import GONE, Node
 from ..passes.memory import MemoryPlan
 from ..program import KernelInfo
 from .view import EntryView, View
@@ -32,7 +32,7 @@ def node_data(entry: EntryView, node: Node) -> dict[str, Any]:
         "shape": list(node.shape),
         "dtype": node.dtype.name,
         "attrs": {k: _plain(v) for k, v in node.attrs.items()},
-        "gradient_of": node.of,
+        "gradient_of": None if node.of == GONE else node.of,
         "kernel": entry.kernel_of(node.id),
         "source": None if node.span is None else source_data(node),
         "place": None if place is None else {"kind": place.kind, "name": place.name},

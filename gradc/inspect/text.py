@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..dtypes import short
-from ..graph import Node
+from ..graph import GONE, Node
 from ..program.describe import flops, kib
 from .view import EntryView, View
 
@@ -68,7 +68,9 @@ def phase(entry: EntryView, node: Node) -> str:
     """Whether a node is computed on the way forward or is part of a gradient."""
     if node.op in ("input", "const"):
         return {"input": "input", "const": "constant"}[node.op]
-    return "forward" if node.of is None else f"backward, gradient of #{node.of}"
+    if node.of is None:
+        return "forward"
+    return "backward" if node.of == GONE else f"backward, gradient of #{node.of}"
 
 
 def _python(node: Node) -> str:

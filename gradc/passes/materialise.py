@@ -7,14 +7,16 @@ computed node of its own, and every operand of a contraction is an affine view o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..graph import Graph, Node
 from ..ops.table import Kind
 from .rewrite import Rewriter
 from .views import view, whole_index
 
 
-def materialise(graph: Graph) -> Graph:
-    """Insert the copies; see the module docstring."""
+def materialise(graph: Graph, names: Sequence[str | None]) -> Graph:
+    """Insert the copies; see the module docstring. `names` are those of the outputs, if known."""
     rewriter = Rewriter(graph)
 
     def visit(node: Node, args: tuple[int, ...]) -> int:
@@ -27,11 +29,13 @@ def materialise(graph: Graph) -> Graph:
 
     rewriter.run(visit)
     outputs: list[int] = []
-    for out in graph.outputs:
+    for out, name in zip(graph.outputs, names, strict=True):
         node, new = graph[out], rewriter.ids[out]
         if node.size and (node.kind in (Kind.MOVEMENT, Kind.SOURCE) or new in outputs):
             rewriter.current = node
-            new = rewriter.add("identity", (new,), name=node.name, unique=True)
+            source = rewriter.node(new)
+            of = source.args[0] if source.op == "identity" else new
+            new = rewriter.add("identity", (of,), name=name or node.name, unique=True)
         outputs.append(new)
     return rewriter.builder.finish(outputs)
 

@@ -2,7 +2,7 @@
 
 Enters: a graph and what to make of each node. Leaves: a new graph, made through the hash-consing
 constructor. Always holds: inputs keep their order; spans, names and the link from a gradient to its
-forward node go along.
+forward node go along (`GONE` where that node is no longer there).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..graph import NO_ATTRS, Builder, Graph, Node
+from ..graph import GONE, NO_ATTRS, Builder, Graph, Node
 
 
 class Rewriter:
@@ -38,7 +38,7 @@ class Rewriter:
         """Add a node that comes from the current one."""
         at = self.current
         span = at.span if at else None
-        of = self.ids.get(at.of) if at and at.of is not None else None
+        of = self.ids.get(at.of, GONE) if at and at.of is not None else None
         return self.builder.add(op, args, attrs, span=span, of=of, name=name, unique=unique)
 
     def copy(self, node: Node, args: Sequence[int]) -> int:

@@ -62,7 +62,22 @@ class Simplifier(Rewriter):
     def visit(self, node: Node, args: Args) -> int:
         if node.kind is Kind.SOURCE:
             return self.copy(node, args)
-        return self.make(node.op, args, node.attrs, node.name)
+        made = self.make(node.op, args, node.attrs, node.name)
+        if node.of is not None and node.id in self.graph.outputs:
+            return self._own_copy(node, made)
+        return made
+
+    def _own_copy(self, gradient: Node, made: int) -> int:
+        """A gradient that comes to a copy of what is there already, as a node of its own.
+
+        So it keeps the line that it is the gradient of. It has to be stored anyway.
+        """
+        found = self.node(made)
+        if not gradient.size or found.kind not in (Kind.SOURCE, Kind.MOVEMENT):
+            return made
+        if found.of is not None and found.span == gradient.span:
+            return made
+        return self.add("identity", (made,), name=gradient.name)
 
     def _without_elements(self, op: str, args: Args, attrs: Attrs) -> int:
         """What has no elements is a constant, and what is made of such holds only start values.

@@ -82,11 +82,17 @@ def runtime_header(name: str) -> str:
     return resources.files("gradc.runtime").joinpath(name).read_text(encoding="utf-8")
 
 
-def output_names(results: Tree, names: Names) -> tuple[str, ...]:
-    """C names for outputs, from their paths in the result: `out`, `out_0`, `accuracy`."""
-    paths = results.paths()
-    labels = (f"out_{p}" if p[:1].isdigit() else p or "out" for p in paths)
-    return tuple(names.fresh(identifier(label)) for label in labels)
+def output_names(results: Tree, labels: Sequence[str | None], names: Names) -> tuple[str, ...]:
+    """C names for outputs: the user's key, else what a result calls itself, else its place.
+
+    So `{"accuracy": a}` is `accuracy`, the results of `value_and_grad` are `value` and `d_x`, and
+    what is left is `out` or `out_0`.
+    """
+    chosen = []
+    for path, label in zip(results.paths(), labels, strict=True):
+        by_place = not path or path[:1].isdigit()
+        chosen.append(path if not by_place else label or (f"out_{path}" if path else "out"))
+    return tuple(names.fresh(identifier(name)) for name in chosen)
 
 
 def input_paths(traced: Traced) -> list[str]:

@@ -111,15 +111,16 @@ def make_job(
     arguments, free = argument_names(input_paths(traced)[count:])
     outputs: tuple[int, ...] = graph.outputs
     replaced: tuple[int, ...] = ()
-    results = traced.out_tree
+    results, labels_out = traced.out_tree, traced.labels
     if entry.updates:
         new, results = traced.out_tree.children
         found = _new_state(name, new, graph, known)
+        labels_out = labels_out[new.count :]
         replaced, outputs = tuple(found), (*found.values(), *graph.outputs[new.count :])
     graph = Graph(graph.nodes, graph.inputs, outputs)
     arrays = [graph[i].spec for i in graph.inputs[count:] if graph[i].shape]
     batch = batch_of(arrays) if entry.updates else None
-    result_names = output_names(results, free)
+    result_names = output_names(results, labels_out, free)
     job = Job(
         name, graph, count, replaced, arguments, result_names, target_of(options), batch=batch
     )

@@ -120,7 +120,7 @@ def compile(  # noqa: A001 (as NumPy-like compilers call it)
     traced = trace_tree(fn, *args, tied=False)
     seconds = time.perf_counter() - start
     arguments, names = argument_names(input_paths(traced))
-    results = output_names(traced.out_tree, names)
+    results = output_names(traced.out_tree, traced.labels, names)
     job = Job("", traced.graph, 0, (), arguments, results, target_of(options))
     core = make_core(options, (), [job], traced_seconds=seconds)
     labels = trace_names(fn, len(args))

@@ -97,7 +97,7 @@ class Recipe:
             "step": state["step"] + 1,
             "seed": state["seed"],
         }
-        return counted, {"loss": found.value, **found.aux}
+        return counted, {"loss": found.value.labelled("loss"), **found.aux}
 
     def _scheduled(self, counter: Any) -> Any:
         """The learning rate as a function of the step; None if the optimizer has none."""

@@ -31,7 +31,8 @@ class Traced:
     `in_tree` is the structure of the tuple of arguments, `paths` the dotted path of each of its
     leaves and `leaf_inputs` the position of the graph input that each leaf is (tied leaves share
     one; -1 is a number that is no input). `out_tree` is the structure of the result; its leaves
-    are the graph's outputs. `cotangents` maps a differentiated node to its gradient.
+    are the graph's outputs, and `labels` what each of them calls itself (`value`, `d_x`), if it
+    does. `cotangents` maps a differentiated node to its gradient.
     """
 
     graph: Graph
@@ -39,6 +40,7 @@ class Traced:
     out_tree: Tree
     paths: tuple[str, ...]
     leaf_inputs: tuple[int, ...]
+    labels: tuple[str | None, ...]
     cotangents: Mapping[int, int]
 
     def arrays(self, leaves: Sequence[Any]) -> list[Any]:
@@ -79,6 +81,7 @@ def trace_tree(
             result = fn(*in_tree.unflatten(values))
             outputs, out_tree = flatten(result)
             ids = [lift(owner, v).node_id for v in outputs]
+            labels = tuple(v.label if isinstance(v, Value) else None for v in outputs)
     except GradcError as found:
         better = located_by_traceback(found, found.__traceback__)
         if better is found:
@@ -86,10 +89,12 @@ def trace_tree(
         raise better.with_traceback(found.__traceback__) from None
     live = set(owner.builder.finish(ids).nodes)
     name_by_assignment(owner.builder, live)
+    _name_results(owner, ids, labels)
     _name_gradients(owner)
     graph = owner.builder.finish(ids)
     verify(graph)
-    return Traced(graph, in_tree, out_tree, tuple(paths), tuple(positions), dict(owner.cotangents))
+    cotangents = dict(owner.cotangents)
+    return Traced(graph, in_tree, out_tree, tuple(paths), tuple(positions), labels, cotangents)
 
 
 def argument_names(fn: Callable[..., Any], count: int) -> list[str]:
@@ -168,3 +173,10 @@ def _name_gradients(owner: Trace) -> None:
     for forward, cotangent in owner.cotangents.items():
         if nodes[forward].name and nodes[cotangent].op not in ("input", "const"):
             owner.builder.rename(cotangent, f"d_{nodes[forward].name}")
+
+
+def _name_results(owner: Trace, ids: Sequence[int], labels: Sequence[str | None]) -> None:
+    """A result that calls itself something is called so in the graph too."""
+    for node_id, label in zip(ids, labels, strict=True):
+        if label and owner.builder.nodes[node_id].op not in ("input", "const"):
+            owner.builder.rename(node_id, label)

@@ -46,7 +46,7 @@ class Storage:
 class Value(ArrayMethods):
     """One value of a running trace: a node, seen as an array."""
 
-    __slots__ = ("__weakref__", "argument", "node_id", "owner", "storage")
+    __slots__ = ("__weakref__", "argument", "label", "node_id", "owner", "storage")
 
     if TYPE_CHECKING:
         # Installed by `operators`; every row of the op table is a method as well.
@@ -69,10 +69,14 @@ class Value(ArrayMethods):
         def __ne__(self, other: Any) -> Value: ...  # type: ignore[override]
         def __neg__(self) -> Value: ...
 
-    def __init__(self, owner: Trace, node_id: int, argument: str | None = None) -> None:
+    def __init__(
+        self, owner: Trace, node_id: int, argument: str | None = None, label: str | None = None
+    ) -> None:
+        """`argument`: the path of the argument that it is; `label`: its name as a result."""
         self.owner = owner
         self.node_id = node_id
         self.argument = argument
+        self.label = label
         self.storage: Storage | None = None
 
     @property
@@ -131,6 +135,10 @@ class Value(ArrayMethods):
     def copy(self) -> Value:
         """The same elements in memory of their own."""
         return Value(self.owner, self.node_id)
+
+    def labelled(self, label: str) -> Value:
+        """A copy that is called `label` if it becomes a result of the traced function."""
+        return Value(self.owner, self.node_id, label=label)
 
     # what a value that is not there yet cannot do
 
