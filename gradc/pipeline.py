@@ -227,20 +227,24 @@ def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:
     places: dict[int, Place] = {}
     scalars: set[int] = set()
     for leaf, i in enumerate(inputs[: job.leaves]):
-        places[i] = Place("state", str(leaf))
-    for text, i in zip(job.arguments, inputs[job.leaves :], strict=True):
-        places[i] = Place("argument", text)
+        places[i] = Place("state", leaf, _leaf_name(job, leaf))
+    for k, (text, i) in enumerate(zip(job.arguments, inputs[job.leaves :], strict=True)):
+        places[i] = Place("argument", k, text)
         if not graph[i].shape:
             scalars.add(i)
     outputs: dict[int, Place] = {}
     updates: dict[int, str] = {}
     count = len(job.replaced)
     for leaf, out in zip(job.replaced, graph.outputs[:count], strict=True):
-        outputs[out] = Place("state", str(leaf))
-        updates[out] = graph[inputs[leaf]].name or f"state_{leaf}"
-    for text, out in zip(job.results, graph.outputs[count:], strict=True):
-        outputs[out] = Place("output", text)
+        outputs[out] = places[inputs[leaf]]
+        updates[out] = _leaf_name(job, leaf)
+    for k, (text, out) in enumerate(zip(job.results, graph.outputs[count:], strict=True)):
+        outputs[out] = Place("output", k, text)
     return Roles(places, outputs), updates, frozenset(scalars)
+
+
+def _leaf_name(job: Job, leaf: int) -> str:
+    return job.graph[job.graph.inputs[leaf]].name or f"state_{leaf}"
 
 
 def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> tuple[Member, ...]:

@@ -53,7 +53,7 @@ def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
     assert plan is not None
     assert roles is not None
     arena = np.full(plan.memory.arena_bytes, 0xFF, np.uint8)
-    offsets = {b.name: b.offset for b in plan.memory.buffers}
+    offsets = {b.id: b.offset for b in plan.memory.buffers}
     graph = plan.graph
     memory: dict[Place, Array] = {
         roles.inputs[i]: np.array(a, order="C").reshape(-1)
@@ -62,12 +62,13 @@ def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
     for i, place in roles.outputs.items():
         memory[place] = unwritten(graph[i].size, graph[i].dtype)
 
-    def place_of(place: Place, param: Param, buffer: str) -> Array:
-        if place.kind == "arena":
-            start = offsets[place.name]
+    def place_of(place: Place, param: Param, value: int | None) -> Array:
+        if place.in_arena:
+            start = offsets[place]
             return arena[start : start + param.size * param.dtype.itemsize].view(param.dtype)
         if place.kind == "constant":
-            memory[place] = graph[int(buffer)].attrs["value"].reshape(-1)
+            assert value is not None
+            memory[place] = graph[value].attrs["value"].reshape(-1)
         return memory[place]
 
     for call in plan.calls:
@@ -75,14 +76,13 @@ def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
     return [memory[roles.outputs[o]].reshape(graph[o].shape) for o in graph.outputs]
 
 
-def _run_call(call: Call, place_of: Callable[[Place, Param, str], Array]) -> None:
+def _run_call(call: Call, place_of: Callable[[Place, Param, int | None], Array]) -> None:
     kernel = call.kernel
     assert kernel is not None
     params = (*kernel.params, *kernel.scratch)
-    names = (*kernel.buffers, *("" for _ in kernel.scratch))
     buffers = {
-        p.name: place_of(place, p, name).view(Counting)
-        for place, p, name in zip(call.places, params, names, strict=True)
+        p.name: place_of(place, p, value).view(Counting)
+        for place, p, value in zip(call.places, params, call.reads, strict=True)
     }
     execute(kernel, buffers)
     for p in kernel.params:

@@ -157,7 +157,7 @@ def dead_after(plan: MemoryPlan, position: int) -> list[tuple[int, int]]:
     ranges = []
     for b in plan.buffers:
         if b.last == position + 1:
-            kept = max((o.size for o in plan.buffers if o.over == b.name), default=0)
+            kept = max((o.size for o in plan.buffers if o.over == b.id), default=0)
             if b.size > kept:
                 ranges.append((b.offset + kept, b.size - kept))
     return ranges
@@ -234,7 +234,7 @@ def test_writing_in_place_changes_no_bit(name, monkeypatch):
         patch.setattr(bind, "in_place_pairs", lambda kernel: [])
         step = make(name, monkeypatch)
     plan = step.plan
-    assert not any(b.over for b in plan.buffers)
+    assert not any(b.over is not None for b in plan.buffers)
     places = {b.name: b.offset for b in plan.buffers}
     buffers = [Buffer(b.name, b.size, memory.ALIGNMENT, b.first, b.last) for b in plan.buffers]
     offsets.check(buffers, places, plan.arena_bytes)

@@ -191,7 +191,7 @@ def nest(*body: Stmt) -> tuple[Stmt, ...]:
 
 def kernel(*body: Stmt) -> Kernel:
     x, y = (Param(name, F32, 9, (3, 3), written=name == "y") for name in "xy")
-    return Kernel("k", (x, y), ("0", "1"), body, (1,))
+    return Kernel("k", (x, y), (0, 1), body, (1,))
 
 
 ROW_SUM = (
@@ -240,15 +240,15 @@ def test_in_place_needs_the_same_size_and_dtype():
     body = nest(load(HERE), store())
     base = kernel(*body)
     other = Param("x", I32, 9, (3, 3))
-    assert in_place_pairs(Kernel("k", (other, base.params[1]), ("0", "1"), body, (1,))) == []
+    assert in_place_pairs(Kernel("k", (other, base.params[1]), (0, 1), body, (1,))) == []
     other = Param("x", F32, 12, (4, 3))
-    assert in_place_pairs(Kernel("k", (other, base.params[1]), ("0", "1"), body, (1,))) == []
+    assert in_place_pairs(Kernel("k", (other, base.params[1]), (0, 1), body, (1,))) == []
 
 
 def test_merged_buffers_are_one_written_parameter():
-    merged = merge_buffers(kernel(*nest(load(HERE), store())), "0", "1")
+    merged = merge_buffers(kernel(*nest(load(HERE), store())), 0, 1)
     assert [(p.name, p.written) for p in merged.params] == [("y", True)]
-    assert merged.buffers == ("0",)
+    assert merged.buffers == (0,)
     assert "let v f32 = y[3*i + j]" in str(merged)
 
 

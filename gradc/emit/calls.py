@@ -13,31 +13,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..dtypes import DType, c_name, short
-from ..lower.bind import Call, Place
+from ..lower.bind import Call, Phase, Place
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import ARGUMENTS, RESERVED
 from .entry import Argument, Check, Declarations, Entry, aligned
 from .state import Member
 from .writer import Writer
 
-FORWARD = "forward pass"
-TURN = "the forward pass ends in the loss, where the backward pass begins"
-BACKWARD = (
-    "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
-)
-UPDATE = "the rest of the state"
+PHASES = {
+    Phase.FORWARD: "forward pass",
+    Phase.TURN: "the forward pass ends in the loss, where the backward pass begins",
+    Phase.BACKWARD: (
+        "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
+    ),
+    Phase.UPDATE: "the rest of the state",
+    Phase.COPY: "new values of the state that could not be written in place",
+}
 
 
 @dataclass(frozen=True)
 class CallPrinter:
-    """Prints entry points. `kernels` names the function of each call, `constants` that of each
-    array.
+    """Prints entry points. `kernels` names the function of each call, `constants` the array of each
+    constant; `made_for` is the name of the kernel that a function was printed for.
     """
 
     d: Declarations
     members: Sequence[Member]
     kernels: Mapping[tuple[str, int], tuple[str, int, int]]
     constants: Mapping[tuple[str, int], str]
+    made_for: Mapping[str, str]
 
     def entry(self, e: Entry) -> Writer:
         """One call of the entry point."""
@@ -52,9 +56,11 @@ class CallPrinter:
             names = self._pointers(w, e)
             if e.returns_value:
                 w.line(f"{c_name(e.outputs[0].dtype)} {e.outputs[0].identifier};")
-            phase = ""
+            phase: Phase | None = None
             for position, call in enumerate(e.plan.calls):
-                phase = self._phase(w, e, call, phase)
+                if call.phase is not phase and e.updates:
+                    w.comment(PHASES[call.phase])
+                phase = call.phase
                 self._call(w, e, position, call, names)
             if e.returns_value:
                 w.line(f"return {e.outputs[0].identifier};")
@@ -83,25 +89,21 @@ class CallPrinter:
         state = any(place.kind == "state" for place in used)
         checked = {e.args[c.position] for c in e.checks}
         args = [
-            a for a in e.args if a not in checked and Place("argument", a.identifier) not in used
+            a for k, a in enumerate(e.args) if a not in checked and Place("argument", k) not in used
         ]
-        outputs = [a for a in e.pointers if Place("output", a.identifier) not in used]
+        first = len(e.outputs) - len(e.pointers)
+        outputs = [a for k, a in enumerate(e.pointers, first) if Place("output", k) not in used]
         unused = [a.identifier for a in (*args, *outputs)]
         return unused if state or not e.has_state else ["state", *unused]
 
-    def _pointers(self, w: Writer, e: Entry) -> dict[str, str]:
+    def _pointers(self, w: Writer, e: Entry) -> dict[Place, str]:
         """The table of the arena: a pointer for each buffer the calls use."""
-        used: dict[str, tuple[DType, tuple[int, ...]]] = {}
+        used: dict[Place, tuple[DType, tuple[int, ...]]] = {}
         for call in e.plan.calls:
-            if call.kernel is None:
-                for place in call.places:
-                    if place.kind == "arena" and place.name not in used:
-                        used[place.name] = (np.dtype(np.uint8), (call.size,))
-                continue
-            params = (*call.kernel.params, *call.kernel.scratch)
-            for p, place in zip(params, call.places, strict=True):
-                if place.kind == "arena" and place.name not in used:
-                    used[place.name] = (p.dtype, p.shape)
+            params = () if call.kernel is None else (*call.kernel.params, *call.kernel.scratch)
+            for p, place in zip(params, call.places, strict=False):  # a copy's are known by then
+                if place.in_arena:
+                    used.setdefault(place, (p.dtype, p.shape))
         taken = {a.identifier for a in (*e.args, *e.outputs)} | {
             n for n, _, _ in self.kernels.values()
         }
@@ -110,55 +112,44 @@ class CallPrinter:
             w.line("(void)arena;")
             return {}
         w.line("unsigned char *const base = (unsigned char *)arena;")
-        found: dict[str, str] = {}
-        for buffer in sorted(used, key=lambda n: (e.plan.memory[n].first, n)):
-            dtype, shape = used[buffer]
-            planned = e.plan.memory[buffer]
-            found[buffer] = names.fresh(identifier(buffer.rsplit(".", 1)[-1]))
+        found: dict[Place, str] = {}
+        planned_of = e.plan.memory.by_id
+        for place in sorted(used, key=lambda p: (planned_of[p].first, planned_of[p].name)):
+            dtype, shape = used[place]
+            planned = planned_of[place]
+            found[place] = names.fresh(identifier(place.name))
             kind = c_name(dtype)
             where = f"({kind} *)(void *)(base + {planned.offset})"
             live = f"kernels {planned.first + 1}-{planned.last}"
-            w.line(f"{kind} *const {found[buffer]} = {where}; /* {short(dtype, shape)}, {live} */")
+            w.line(f"{kind} *const {found[place]} = {where}; /* {short(dtype, shape)}, {live} */")
         w.line()
         return found
 
-    def _phase(self, w: Writer, e: Entry, call: Call, before: str) -> str:
-        """A comment where the step passes from one phase to the next."""
-        if call.kernel is None:
-            phase = "new values of the state that could not be written in place"
-        else:
-            nodes = [e.plan.graph[i] for i in call.kernel.nodes]
-            backward = {n.of is not None for n in nodes}
-            first = backward == {False} and not call.kernel.name.startswith("update_")
-            phase = FORWARD if first else BACKWARD if True in backward else UPDATE
-            if backward == {True, False} and not call.kernel.name.startswith("update_"):
-                phase = TURN
-        if phase != before and e.updates:
-            w.comment(phase)
-        return phase
-
-    def _call(self, w: Writer, e: Entry, position: int, call: Call, names: dict[str, str]) -> None:
+    def _call(
+        self, w: Writer, e: Entry, position: int, call: Call, names: dict[Place, str]
+    ) -> None:
         args = [self._expression(e, place, names) for place in call.places]
         if call.kernel is None:
             w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
             return
         name = self.kernels[(e.name, position)][0]
-        own = call.kernel.name
-        if name != own and not name.startswith(f"{own}_"):
-            w.comment(f"{own}, which is the same function on other arrays:")
+        if self.made_for[name] != call.kernel.name:
+            w.comment(f"{call.kernel.name}, which is the same function on other arrays:")
         w.call(name, args, ";", call.kernel.nodes)
 
-    def _expression(self, e: Entry, place: Place, names: dict[str, str]) -> str:
+    def _expression(self, e: Entry, place: Place, names: dict[Place, str]) -> str:
         match place.kind:
             case "state":
-                return next(m.expression for m in self.members if m.name == place.name)
+                return self.members[place.key].expression
             case "constant":
-                return self.constants[(e.name, int(place.name.rsplit("_", 1)[-1]))]
-            case "output" if e.returns_value and place.name == e.outputs[0].identifier:
-                return f"&{place.name}"
-            case "argument" | "output":
-                return place.name
-        return names[place.name]
+                return self.constants[(e.name, place.key)]
+            case "output" if e.returns_value and place.key == 0:
+                return f"&{e.outputs[0].identifier}"
+            case "argument":
+                return e.args[place.key].identifier
+            case "output":
+                return e.outputs[place.key].identifier
+        return names[place]
 
     def many(self, e: Entry) -> Writer:
         """Many steps in one call: gather the batch, step, keep the results."""

@@ -52,6 +52,7 @@ class ProgramPrinter:
         own |= {a.identifier for e in entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
+        self.made_for: dict[str, str] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[tuple[str, int], str] = {}
         self.arena = max((e.plan.memory.arena_bytes for e in entries), default=0)
@@ -65,7 +66,11 @@ class ProgramPrinter:
         for entry in self.entries:
             self._kernels(entry)
         calls = CallPrinter(
-            Declarations(self.name), self.members, self.kernels, self.constant_names
+            Declarations(self.name),
+            self.members,
+            self.kernels,
+            self.constant_names,
+            self.made_for,
         )
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
@@ -164,6 +169,7 @@ class ProgramPrinter:
                 continue
             name = self.functions.fresh(call.kernel.name)
             self.shared[key] = name
+            self.made_for[name] = call.kernel.name
             w = Writer()
             KernelPrinter(call.kernel, w, self.needs).function(name)
             w.line()

@@ -90,7 +90,7 @@ def plan_data(plan: MemoryPlan) -> dict[str, Any]:
                 "size": b.size,
                 "first": b.first,
                 "last": b.last,
-                "over": b.over or None,
+                "over": None if b.over is None else plan.by_id[b.over].name,
             }
             for b in plan.buffers
         ],

@@ -94,13 +94,14 @@ def _buffer(entry: EntryView, node: Node) -> str:
         return (
             "none: a constant in the C" if node.op == "const" else "none: computed where it is used"
         )
-    if place.kind != "arena":
+    if not place.in_arena:
         what = node.name or place.name
         return f"{place.kind} `{what}`, {kib(node.nbytes)}"
-    planned = entry.plan[place.name]
+    planned = entry.plan.by_id[place]
     saved = any(entry.graph[u].of is not None for u in entry.graph.users[node.id])
     kept = " (saved for backward)" if saved and node.of is None else ""
-    over = f", written over `{planned.over}`" if planned.over else ""
+    source = None if planned.over is None else entry.plan.by_id[planned.over]
+    over = "" if source is None else f", written over `{source.name}`"
     live = f"live kernels {planned.first + 1}-{planned.last}"
     return f"offset {planned.offset}, {kib(planned.size)}, {live}{over}{kept}"
 

@@ -106,9 +106,9 @@ def _places(job: Job) -> dict[int, Place]:
     assert job.roles is not None
     found = dict(job.roles.inputs)
     for call in job.plan.calls:
-        if call.kernel is not None:
-            ids = [int(buffer) for buffer in call.kernel.buffers]
-            found.update(zip(ids, call.places, strict=False))  # behind them: scratch
+        for ids in (call.reads, call.writes):
+            placed = zip(ids, call.places, strict=True)
+            found.update((i, place) for i, place in placed if i is not None)
     return found
 
 

@@ -9,24 +9,48 @@ cannot be, it is computed aside and copied in at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
 
 from ..dtypes import short
 from ..graph import Graph
 from ..passes.memory import MemoryPlan, Storage, plan
+from ..passes.offsets import StorageId
 from ..passes.order import InPlace, Task, schedule
 from .inplace import in_place_pairs
-from .nest import Kernel, Param
-from .pointwise import Names
+from .nest import Kernel
 from .rename import merge_buffers
+from .verify import verify_calls
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a buffer lives: `kind` is "state", "argument", "output", "constant" or "arena"."""
+    """Where a buffer lives. `key` says which one of its kind it is; `name` is for people alone.
 
-    kind: str
-    name: str
+    The key is a leaf of the state, the position of an argument or output, the node id of a constant
+    or of a value in the arena, or the number of the kernel whose scratch it is, of which `part`
+    counts the pieces.
+    """
+
+    kind: Literal["state", "argument", "output", "constant", "arena", "scratch"]
+    key: int
+    name: str = field(default="", compare=False)
+    part: int = 0
+
+    @property
+    def in_arena(self) -> bool:
+        return self.kind in ("arena", "scratch")
+
+
+class Phase(Enum):
+    """The part of a training step that a call belongs to."""
+
+    FORWARD = "forward"
+    TURN = "turn"
+    BACKWARD = "backward"
+    UPDATE = "update"
+    COPY = "copy"
 
 
 @dataclass(frozen=True)
@@ -39,10 +63,17 @@ class Roles:
 
 @dataclass(frozen=True)
 class Call:
-    """One kernel call, or (kernel None) the copy of a finished value into the state."""
+    """One kernel call, or (kernel None) the copy of a finished value into the state.
+
+    `places` are handed over in order (target and source of a copy). `reads` and `writes` give for
+    each the node whose value is read or written there, if any; scratch holds no value.
+    """
 
     kernel: Kernel | None
     places: tuple[Place, ...]
+    phase: Phase
+    reads: tuple[int | None, ...]
+    writes: tuple[int | None, ...]
     size: int = 0
 
 
@@ -53,6 +84,7 @@ class EntryPlan:
     calls: tuple[Call, ...]
     memory: MemoryPlan
     graph: Graph
+    roles: Roles
 
 
 def bind(
@@ -61,7 +93,9 @@ def bind(
     """Order the kernels, place their buffers, and say what each call is handed."""
     binder = _Binder(graph, kernels, roles, names)
     binder.replace_state()
-    return binder.finish()
+    found = binder.finish()
+    verify_calls(found)
+    return found
 
 
 class _Binder:
@@ -73,34 +107,32 @@ class _Binder:
         self.roles = roles
         self.places: dict[int, Place] = dict(roles.inputs)
         self.copies: list[tuple[int, Place]] = []
+        self.replaced: dict[int, int] = {}  # new value -> the old one it is written over
         self.writer = {i: k for k in range(len(kernels)) for i in self._ids(k, True)}
         self.after: list[set[int]] = [set() for _ in kernels]
         for k in range(len(kernels)):
             for i in self._ids(k, False):
                 if i in self.writer:
                     self.after[k].add(self.writer[i])
-        self._name_arena(names)
+        self._place_values(names)
 
     def _ids(self, k: int, written: bool) -> list[int]:
         kernel = self.kernels[k]
         return [
-            int(b)
-            for b, p in zip(kernel.buffers, kernel.params, strict=True)
-            if p.written == written
+            b for b, p in zip(kernel.buffers, kernel.params, strict=True) if p.written == written
         ]
 
-    def _name_arena(self, names: Mapping[int, str]) -> None:
-        """A distinct place for everything that is neither input nor output."""
-        distinct = Names(frozenset())
+    def _place_values(self, names: Mapping[int, str]) -> None:
+        """A place of its own for everything that is neither input nor output."""
         for i in sorted(self.writer):
             role = self.roles.outputs.get(i)
             if role is not None and role.kind == "output":
                 self.places[i] = role
                 continue
-            self.places[i] = Place("arena", distinct.fresh(names[i]))
+            self.places[i] = Place("arena", i, names[i])
         for node in self.graph:
             if node.op == "const" and node.size > 1:
-                self.places[node.id] = Place("constant", names[node.id])
+                self.places[node.id] = Place("constant", node.id, names[node.id])
 
     # State
 
@@ -124,8 +156,7 @@ class _Binder:
                 (
                     (i, o)
                     for i, o in in_place_pairs(self.kernels[k])
-                    if self.kernels[k].buffers[i] == str(old)
-                    and self.kernels[k].buffers[o] == str(new)
+                    if (self.kernels[k].buffers[i], self.kernels[k].buffers[o]) == (old, new)
                 ),
                 None,
             )
@@ -135,8 +166,9 @@ class _Binder:
         if any(self._reaches(k, r) for r in others):
             return False
         self.after[k] |= others
-        if k in readers:
-            self.kernels[k] = merge_buffers(self.kernels[k], str(old), str(new))
+        if old is not None and k in readers:
+            self.kernels[k] = merge_buffers(self.kernels[k], old, new)
+            self.replaced[new] = old
         return True
 
     def _reaches(self, start: int, end: int) -> bool:
@@ -156,38 +188,30 @@ class _Binder:
     def finish(self) -> EntryPlan:
         tasks = self._tasks()
         storages = self._storages()
-        sizes = {s.name: s.size for s in storages if s.kind == "arena"}
+        sizes = {s.id: s.size for s in storages if s.kind == "arena"}
         permissions = self._permissions()
-        outside = [s.name for s in storages if s.kind != "arena"]
+        outside = [s.id for s in storages if s.kind != "arena"]
         order = schedule(tasks, sizes, live_in=outside, live_out=outside, in_place=permissions)
         by_id = {t.id: t for t in tasks}
         memory = plan([by_id[t] for t in order], storages, permissions)
-        over = {b.name: b.over for b in memory.buffers if b.over}
+        over = {b.id: b.over for b in memory.buffers if b.over is not None}
         calls = [self._call(int(t), over) for t in order if int(t) < len(self.kernels)]
-        calls += [
-            Call(None, (place, self.places[new]), self.graph[new].nbytes)
-            for new, place in self.copies
-        ]
-        return EntryPlan(tuple(calls), memory, self.graph)
+        calls += [self._copy(new, place) for new, place in self.copies]
+        return EntryPlan(tuple(calls), memory, self.graph, self.roles)
 
-    def _storage_name(self, place: Place) -> str:
-        return place.name if place.kind == "arena" else f"{place.kind} {place.name}"
-
-    def _scratch_name(self, k: int, p: Param) -> str:
-        return f"{self.kernels[k].name}.{p.name}"
+    def _scratch(self, k: int) -> list[Place]:
+        """The places of what kernel `k` needs only while it runs."""
+        return [Place("scratch", k, p.name, n) for n, p in enumerate(self.kernels[k].scratch)]
 
     def _tasks(self) -> list[Task]:
         tasks = []
         for k in self._base_order():
-            reads = [self._storage_name(self.places[i]) for i in self._ids(k, False)]
-            writes = [self._storage_name(self.places[i]) for i in self._ids(k, True)]
-            writes += [self._scratch_name(k, p) for p in self.kernels[k].scratch]
+            reads = [self.places[i] for i in self._ids(k, False)]
+            writes = [self.places[i] for i in self._ids(k, True)] + self._scratch(k)
             tasks.append(Task(k, tuple(reads), tuple(writes)))
         done = tuple(t.id for t in tasks)
         for n, (new, place) in enumerate(self.copies):
-            source = self._storage_name(self.places[new])
-            task = Task(len(self.kernels) + n, (source,), (self._storage_name(place),), after=done)
-            tasks.append(task)
+            tasks.append(Task(len(self.kernels) + n, (self.places[new],), (place,), after=done))
         return tasks
 
     def _base_order(self) -> list[int]:
@@ -201,44 +225,68 @@ class _Binder:
         return order
 
     def _storages(self) -> list[Storage]:
-        found: dict[str, Storage] = {}
-        for i, place in self.places.items():
-            node = self.graph[i]
-            name = self._storage_name(place)
-            kind = {"arena": "arena", "state": "state", "constant": "state"}.get(place.kind, "io")
-            shape = short(node.dtype, node.shape)
-            found[name] = Storage(name, node.nbytes, shape=shape, kind=kind)  # type: ignore[arg-type]
+        found = {place: self._storage(i, place) for i, place in self.places.items()}
         for new, place in self.copies:
-            name, node = self._storage_name(place), self.graph[new]
-            shape = short(node.dtype, node.shape)
-            found.setdefault(name, Storage(name, node.nbytes, shape=shape, kind="state"))
+            found.setdefault(place, self._storage(new, place))
         for k, kernel in enumerate(self.kernels):
-            for p in kernel.scratch:
-                name = self._scratch_name(k, p)
-                size = p.size * p.dtype.itemsize
-                found[name] = Storage(name, size, shape=short(p.dtype, p.shape))
+            for p, place in zip(kernel.scratch, self._scratch(k), strict=True):
+                size, shape = p.size * p.dtype.itemsize, short(p.dtype, p.shape)
+                found[place] = Storage(place, size, shape=shape, label=f"{kernel.name}.{p.name}")
         return list(found.values())
+
+    def _storage(self, node_id: int, place: Place) -> Storage:
+        node = self.graph[node_id]
+        kind: Literal["arena", "state", "io"] = "io"
+        if place.in_arena:
+            kind = "arena"
+        elif place.kind in ("state", "constant"):
+            kind = "state"
+        shape = short(node.dtype, node.shape)
+        return Storage(place, node.nbytes, shape=shape, kind=kind, label=place.name)
 
     def _permissions(self) -> list[InPlace]:
         permissions: list[InPlace] = []
         for k, kernel in enumerate(self.kernels):
             for i, o in in_place_pairs(kernel):
-                source, target = (self.places[int(kernel.buffers[x])] for x in (i, o))
-                if source.kind == target.kind == "arena":
-                    permissions.append((k, source.name, target.name))
+                source, target = (self.places[kernel.buffers[x]] for x in (i, o))
+                if source.in_arena and target.in_arena:
+                    permissions.append((k, source, target))
         return permissions
 
-    def _call(self, k: int, over: Mapping[str, str]) -> Call:
+    def _call(self, k: int, over: Mapping[StorageId, StorageId]) -> Call:
         kernel = self.kernels[k]
-        by_name = {
-            self._storage_name(self.places[int(b)]): b
-            for b, p in zip(kernel.buffers, kernel.params, strict=True)
-            if not p.written
-        }
+        phase = self._phase(k)
+        value_at = {self.places[i]: i for i in self._ids(k, False)}
+        old_of = {new: old for new, old in self.replaced.items() if self.writer[new] == k}
         for i in self._ids(k, True):
-            source = by_name.get(over.get(self.places[i].name, ""))
-            if self.places[i].kind == "arena" and source is not None:
-                kernel = merge_buffers(kernel, source, str(i))
-        places = [self.places[int(b)] for b in kernel.buffers]
-        scratch = [Place("arena", self._scratch_name(k, p)) for p in kernel.scratch]
-        return Call(kernel, (*places, *scratch))
+            source = over.get(self.places[i])
+            old = None if source is None else value_at.get(source)  # type: ignore[call-overload]
+            if old is not None:
+                kernel = merge_buffers(kernel, old, i)
+                old_of[i] = old
+        new_of = {old: new for new, old in old_of.items()}
+        reads: list[int | None] = []
+        writes: list[int | None] = []
+        for b, p in zip(kernel.buffers, kernel.params, strict=True):
+            reads.append(b if not p.written or b in new_of else None)
+            writes.append(new_of.get(b, b) if p.written else None)
+        scratch = self._scratch(k)
+        nothing = (None,) * len(scratch)
+        places = (*(self.places[b] for b in kernel.buffers), *scratch)
+        return Call(kernel, places, phase, (*reads, *nothing), (*writes, *nothing))
+
+    def _copy(self, new: int, place: Place) -> Call:
+        """The copy of a finished value into the state."""
+        places, size = (place, self.places[new]), self.graph[new].nbytes
+        return Call(None, places, Phase.COPY, (None, new), (new, None), size)
+
+    def _phase(self, k: int) -> Phase:
+        """Forward until a gradient is computed; a kernel that only replaces state is no turn."""
+        derives = {self.graph[i].of is not None for i in self.kernels[k].nodes}
+        made = (i for i, writer in self.writer.items() if writer == k)
+        roles = (self.roles.outputs.get(i) for i in made)
+        if all(role is not None and role.kind == "state" for role in roles):
+            return Phase.BACKWARD if True in derives else Phase.UPDATE
+        if derives == {True, False}:
+            return Phase.TURN
+        return Phase.BACKWARD if True in derives else Phase.FORWARD

@@ -54,7 +54,7 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
     return Kernel(
         names.kernel(group),
         tuple(p for _, p in ordered),
-        tuple(str(i) for i, _ in ordered),
+        tuple(i for i, _ in ordered),
         tuple(body.statements),
         group.nodes,
         tuple(nest.scratch),

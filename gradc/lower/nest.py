@@ -187,11 +187,11 @@ class Param:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One C function. `params[k]` holds the value of `buffers[k]`, a key of the caller's."""
+    """One C function. `params[k]` holds the value of the node `buffers[k]`."""
 
     name: str
     params: tuple[Param, ...]
-    buffers: tuple[str, ...]
+    buffers: tuple[int, ...]
     body: tuple[Stmt, ...]
     nodes: Nodes
     scratch: tuple[Param, ...] = ()

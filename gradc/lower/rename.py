@@ -11,7 +11,7 @@ from dataclasses import replace
 from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile
 
 
-def merge_buffers(kernel: Kernel, kept: str, dropped: str) -> Kernel:
+def merge_buffers(kernel: Kernel, kept: int, dropped: int) -> Kernel:
     """Make the parameter of buffer `kept` stand for `dropped` too, and be written."""
     keep, drop = kernel.buffers.index(kept), kernel.buffers.index(dropped)
     old, new = kernel.params[keep].name, kernel.params[drop].name

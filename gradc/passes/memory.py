@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from . import offsets as packing
-from .offsets import Buffer, round_up
+from .offsets import Buffer, PlanError, StorageId, round_up
 from .order import InPlace, Task, TaskId, lifetimes, overlays
 
 ALIGNMENT = 64
@@ -24,33 +25,50 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """`size` bytes that tasks name. Only those of the arena are placed; the others are counted.
+    """`size` bytes that tasks touch. Only those of the arena are placed; the others are counted.
 
-    `shape` is what the report prints beside it, such as `f32[64, 128]`.
+    `id` is what it is, by which tasks and plans know it. `label` is what the report calls it (else
+    its id), and `shape` what it prints beside it, such as `f32[64, 128]`.
     """
 
-    name: str
+    id: StorageId
     size: int
     alignment: int = ALIGNMENT
     shape: str = ""
     kind: Literal["arena", "state", "io"] = "arena"
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.label or str(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The identity of the storage that a task needs while it runs."""
+
+    task: TaskId
+
+    def __str__(self) -> str:
+        return f"scratch of {self.task}"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedBuffer:
     """A storage in its place: live on steps [first, last), at bytes [offset, offset + size).
 
-    `over` names the input it is written over, at the same offset, in step `first`; else it is
-    empty.
+    `over` is the id of the input it is written over, at the same offset, in step `first`, if there
+    is one. `name` is for people; no two buffers of a plan have one.
     """
 
-    name: str
+    id: StorageId
     offset: int
     size: int
     first: int
     last: int
     shape: str = ""
-    over: str = ""
+    over: StorageId | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,6 +109,11 @@ class MemoryPlan:
             if buffer.name == name:
                 return buffer
         raise KeyError(name)
+
+    @cached_property
+    def by_id(self) -> Mapping[StorageId, PlannedBuffer]:
+        """The buffers by what they hold."""
+        return {b.id: b for b in self.buffers}
 
     def __repr__(self) -> str:
         return "\n".join(
@@ -139,7 +162,7 @@ class MemoryPlan:
         ]
         for b in self.buffers:
             steps = f"{b.first}..{b.last - 1}"
-            over = f"  over {b.over}" if b.over else ""
+            over = "" if b.over is None else f"  over {self.by_id[b.over].name}"
             lines.append(
                 f"  {marks[b.name]}  {b.offset:>11,} {b.size:>11,}  {steps:<9}  "
                 f"{b.name:<{name_width}}  {b.shape}{over}".rstrip()
@@ -184,31 +207,31 @@ def plan(
     used when that is the input's last use, the output fits, and the least arena does not grow by
     it.
     """
-    known = {s.name: s for s in storages}
+    known = {s.id: s for s in storages}
     if len(known) != len(storages):
-        raise ValueError("two storages have one name")
+        raise ValueError("two storages are one")
     for task in tasks:
-        for name in task.touches:
-            if name not in known:
-                raise ValueError(f"task {task.id!r} touches `{name}`, which is no storage")
-    outside = [s.name for s in storages if s.kind != "arena"]
+        for key in task.touches:
+            if key not in known:
+                raise ValueError(f"task {task.id!r} touches `{key}`, which is no storage")
+    outside = [s.id for s in storages if s.kind != "arena"]
     spans = lifetimes(tasks, outside, outside)
     for step, task in enumerate(tasks):
         if task.scratch:
-            scratch = Storage(f"scratch of {task.id}", task.scratch)
-            if scratch.name in known:
-                raise ValueError(f"a storage has the name `{scratch.name}`")
-            known[scratch.name] = scratch
-            spans[scratch.name] = (step, step + 1)
-    arena = {n: s for n, s in known.items() if s.kind == "arena" and n in spans}
+            scratch = Storage(Scratch(task.id), task.scratch)
+            known[scratch.id] = scratch
+            spans[scratch.id] = (step, step + 1)
+    arena = {key: s for key, s in known.items() if s.kind == "arena" and key in spans}
     over = _accepted(tasks, arena, spans, in_place)
     regions = _regions(arena, spans, over)
     offsets = packing.place(regions)
     arena_bytes = packing.arena_bytes(regions, offsets)
     packing.check(regions, offsets, arena_bytes)
     buffers = tuple(
-        PlannedBuffer(n, offsets[_root(n, over)], s.size, *spans[n], s.shape, over.get(n, ""))
-        for n, s in sorted(arena.items(), key=lambda item: spans[item[0]])
+        PlannedBuffer(
+            key, offsets[_root(key, over)], s.size, *spans[key], s.shape, over.get(key), name
+        )
+        for name, (key, s) in _named(sorted(arena.items(), key=lambda item: spans[item[0]]))
     )
     check(buffers, arena_bytes)
     return MemoryPlan(
@@ -223,42 +246,54 @@ def plan(
 
 
 def check(buffers: Sequence[PlannedBuffer], arena_bytes: int) -> None:
-    """Look at every pair of buffers again; raises `AssertionError` that names the offending two.
+    """Look at the buffers again, two by two; raises `PlanError` that names the offending ones.
 
     Two that are live at one step share no byte, unless one is written over the other: then they
     have one offset, and one step in common.
     """
-    for i, a in enumerate(buffers):
-        assert 0 <= a.offset <= a.offset + a.size <= arena_bytes, f"`{a.name}` leaves the arena"
-        for b in buffers[i + 1 :]:
-            if a.name == b.over or b.name == a.over:
-                source, target = (a, b) if b.over == a.name else (b, a)
-                what = f"`{target.name}` is written over `{source.name}`"
-                assert source.offset == target.offset, f"{what} but lies elsewhere"
-                assert target.size <= source.size, f"{what} but is larger"
-                assert source.first < target.first, f"{what} but is as old"
-                assert target.first + 1 == source.last, f"{what} but not in its last use"
-                continue
-            together = a.first < b.last and b.first < a.last
+    known = {b.id: b for b in buffers}
+    for b in buffers:
+        if not 0 <= b.offset <= b.offset + b.size <= arena_bytes:
+            raise PlanError(f"`{b.name}` leaves the arena")
+        if b.over is not None:
+            _check_over(known[b.over], b)
+    by_birth = sorted(buffers, key=lambda b: b.first)
+    for i, a in enumerate(by_birth):
+        for b in by_birth[i + 1 :]:
+            if b.first >= a.last:
+                break  # born after `a` died, and so are all that follow
             meet = a.offset < b.offset + b.size and b.offset < a.offset + a.size
-            assert not (together and meet), f"`{a.name}` and `{b.name}` overlap: {a}, {b}"
+            if meet and b.over != a.id and a.over != b.id:
+                raise PlanError(f"`{a.name}` and `{b.name}` overlap: {a}, {b}")
+
+
+def _check_over(source: PlannedBuffer, target: PlannedBuffer) -> None:
+    what = f"`{target.name}` is written over `{source.name}`"
+    if source.offset != target.offset:
+        raise PlanError(f"{what} but lies elsewhere")
+    if target.size > source.size:
+        raise PlanError(f"{what} but is larger")
+    if source.first >= target.first:
+        raise PlanError(f"{what} but is as old")
+    if target.first + 1 != source.last:
+        raise PlanError(f"{what} but not in its last use")
 
 
 def _accepted(
     tasks: Sequence[Task],
-    arena: Mapping[str, Storage],
-    spans: Mapping[str, tuple[int, int]],
+    arena: Mapping[StorageId, Storage],
+    spans: Mapping[StorageId, tuple[int, int]],
     in_place: Sequence[InPlace],
-) -> dict[str, str]:
+) -> dict[StorageId, StorageId]:
     """Output -> input for the permissions worth using.
 
     A chain keeps the size of its first storage to its end, so a small output that lives on may cost
     more in the place of a large input than elsewhere; then it is not laid there.
     """
-    sizes = {n: s.size for n, s in arena.items()}
+    sizes = {key: s.size for key, s in arena.items()}
     inside = [p for p in in_place if p[1] in arena and p[2] in arena]
     inside = [p for p in inside if arena[p[2]].alignment <= arena[p[1]].alignment]
-    over: dict[str, str] = {}
+    over: dict[StorageId, StorageId] = {}
     for target, source in overlays(tasks, spans, sizes, inside).items():
         longer = over | {target: source}
         if sizes[target] == sizes[source] or _bound(arena, spans, longer) <= _bound(
@@ -269,26 +304,43 @@ def _accepted(
 
 
 def _bound(
-    arena: Mapping[str, Storage], spans: Mapping[str, tuple[int, int]], over: Mapping[str, str]
+    arena: Mapping[StorageId, Storage],
+    spans: Mapping[StorageId, tuple[int, int]],
+    over: Mapping[StorageId, StorageId],
 ) -> int:
     return packing.lower_bound(_regions(arena, spans, over))
 
 
-def _root(name: str, over: Mapping[str, str]) -> str:
-    """The storage at the beginning of the chain that `name` is written over."""
-    while name in over:
-        name = over[name]
-    return name
+def _named(
+    arena: Iterable[tuple[StorageId, Storage]],
+) -> Iterator[tuple[str, tuple[StorageId, Storage]]]:
+    """The storages with names that are distinct: those after the first of a name are numbered."""
+    taken: set[str] = set()
+    for key, storage in arena:
+        name, count = storage.name, 2
+        while name in taken:
+            name, count = f"{storage.name}_{count}", count + 1
+        taken.add(name)
+        yield name, (key, storage)
+
+
+def _root(key: StorageId, over: Mapping[StorageId, StorageId]) -> StorageId:
+    """The storage at the beginning of the chain that this one is written over."""
+    while key in over:
+        key = over[key]
+    return key
 
 
 def _regions(
-    arena: Mapping[str, Storage], spans: Mapping[str, tuple[int, int]], over: Mapping[str, str]
+    arena: Mapping[StorageId, Storage],
+    spans: Mapping[StorageId, tuple[int, int]],
+    over: Mapping[StorageId, StorageId],
 ) -> list[Buffer]:
     """What is placed: a buffer for each chain, as large as its first storage, live throughout."""
-    ends: dict[str, int] = {}
-    for name in arena:
-        root = _root(name, over)
-        ends[root] = max(ends.get(root, 0), spans[name][1])
+    ends: dict[StorageId, int] = {}
+    for key in arena:
+        root = _root(key, over)
+        ends[root] = max(ends.get(root, 0), spans[key][1])
     return [
         Buffer(root, arena[root].size, arena[root].alignment, spans[root][0], end)
         for root, end in ends.items()
@@ -297,10 +349,10 @@ def _regions(
 
 def _chains(buffers: Sequence[PlannedBuffer]) -> list[list[PlannedBuffer]]:
     """The buffers that share a place by being written over each other, first to last."""
-    chains: dict[str, list[PlannedBuffer]] = {}
+    chains: dict[StorageId, list[PlannedBuffer]] = {}
     for b in buffers:  # in order of birth, so a source comes before its target
-        chain = chains.pop(b.over) if b.over else []
-        chains[b.name] = [*chain, b]
+        chain = [] if b.over is None else chains.pop(b.over)
+        chains[b.id] = [*chain, b]
     return sorted(chains.values(), key=lambda chain: (chain[0].first, chain[0].name))
 
 

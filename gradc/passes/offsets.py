@@ -2,8 +2,8 @@
 
 Enters: buffers, each with a size, an alignment and the steps it is live for. Leaves: an offset for
 each. Always holds: two buffers that are live at one step never share a byte (`check` looks again,
-slowly and obviously); the same buffers give the same offsets, on any machine and however busy; and
-nothing here knows what a graph is.
+slowly and obviously); the same buffers in whatever sequence get the same offsets (but for which of
+two alike has which), on any machine and however busy; and nothing here knows what a graph is.
 
 Picture time from left to right and offsets from bottom to top: a buffer is a rectangle whose left
 and right edges are given and whose height is its size; only its bottom edge is free. The arena's
@@ -14,13 +14,15 @@ ASPLOS 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+StorageId = Hashable
+"""What a storage is, whatever it is called: two storages may have one name, never one identity."""
 
 PLACED = np.iinfo(np.int64).max // 2
 """The floor of a buffer that is already placed: never the smallest."""
@@ -35,11 +37,18 @@ ATTEMPT_NODES = 500
 """Partial plans visited at one capacity under one priority before the next is tried."""
 
 
+class PlanError(AssertionError):
+    """A plan that does not hold what it promises: a fault of the planner, never of a caller.
+
+    It is raised, not asserted: `python -O` keeps the checks.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """`size` bytes at a multiple of `alignment` (a power of two), live on steps [first, last)."""
 
-    name: str
+    id: StorageId
     size: int
     alignment: int
     first: int
@@ -47,9 +56,9 @@ class Buffer:
 
     def __post_init__(self) -> None:
         if self.size < 0 or self.last < self.first:
-            raise ValueError(f"buffer `{self.name}` has a negative size or lifetime: {self}")
+            raise ValueError(f"buffer `{self.id}` has a negative size or lifetime: {self}")
         if self.alignment < 1 or self.alignment & (self.alignment - 1):
-            raise ValueError(f"the alignment of `{self.name}` is no power of two: {self.alignment}")
+            raise ValueError(f"the alignment of `{self.id}` is no power of two: {self.alignment}")
 
 
 def round_up(size: int, alignment: int) -> int:
@@ -57,9 +66,9 @@ def round_up(size: int, alignment: int) -> int:
     return (size + alignment - 1) & -alignment
 
 
-def arena_bytes(buffers: Sequence[Buffer], offsets: Mapping[str, int]) -> int:
+def arena_bytes(buffers: Sequence[Buffer], offsets: Mapping[StorageId, int]) -> int:
     """The bytes the arena needs, a multiple of the least alignment."""
-    tops = (offsets[b.name] + b.size for b in _occupying(buffers))
+    tops = (offsets[b.id] + b.size for b in _occupying(buffers))
     return round_up(max(tops, default=0), _grain(buffers))
 
 
@@ -79,21 +88,23 @@ def lower_bound(buffers: Sequence[Buffer]) -> int:
 
 
 def check(
-    buffers: Sequence[Buffer], offsets: Mapping[str, int], capacity: int | None = None
+    buffers: Sequence[Buffer], offsets: Mapping[StorageId, int], capacity: int | None = None
 ) -> None:
-    """Look at every pair of buffers again; raises `AssertionError` that names the offending two.
+    """Look at every pair of buffers again; raises `PlanError` that names the offending two.
 
     Shares no code with the planner: it must not be wrong in the same way.
     """
-    assert len({b.name for b in buffers}) == len(buffers), "two buffers have one name"
-    assert set(offsets) == {b.name for b in buffers}, "offsets and buffers are not the same set"
+    if {b.id for b in buffers} != set(offsets) or len(offsets) != len(buffers):
+        raise PlanError("offsets and buffers are not the same set")
     for b in buffers:
-        offset = offsets[b.name]
-        assert offset >= 0, f"`{b.name}` lies at the negative offset {offset}"
-        assert offset % b.alignment == 0, f"`{b.name}` at {offset} is not {b.alignment}-aligned"
-        if capacity is not None and b.last > b.first:
+        offset = offsets[b.id]
+        if offset < 0:
+            raise PlanError(f"`{b.id}` lies at the negative offset {offset}")
+        if offset % b.alignment:
+            raise PlanError(f"`{b.id}` at {offset} is not {b.alignment}-aligned")
+        if capacity is not None and b.last > b.first and offset + b.size > capacity:
             end = offset + b.size
-            assert end <= capacity, f"`{b.name}` ends at {end}, beyond the arena of {capacity}"
+            raise PlanError(f"`{b.id}` ends at {end}, beyond the arena of {capacity}")
     by_birth = sorted(buffers, key=lambda b: b.first)
     for i, a in enumerate(by_birth):
         for b in by_birth[i + 1 :]:
@@ -101,11 +112,12 @@ def check(
                 break  # born after `a` died, and so are all that follow
             if b.first == b.last or a.size == 0 or b.size == 0:
                 continue
-            low, high = sorted((a, b), key=lambda x: offsets[x.name])
-            assert offsets[low.name] + low.size <= offsets[high.name], (
-                f"`{low.name}` and `{high.name}` overlap: "
-                f"{low} at {offsets[low.name]}, {high} at {offsets[high.name]}"
-            )
+            low, high = sorted((a, b), key=lambda x: offsets[x.id])
+            if offsets[low.id] + low.size > offsets[high.id]:
+                raise PlanError(
+                    f"`{low.id}` and `{high.id}` overlap: "
+                    f"{low} at {offsets[low.id]}, {high} at {offsets[high.id]}"
+                )
 
 
 def place(
@@ -113,15 +125,15 @@ def place(
     *,
     search_buffers: int = SEARCH_BUFFERS,
     search_nodes: int = SEARCH_NODES,
-) -> dict[str, int]:
+) -> dict[StorageId, int]:
     """An offset for each buffer, so that the arena is small, usually the least possible.
 
     First a skyline placement under each of eight priorities, stopping at one that meets the lower
     bound; if none does and the buffers are few, a depth-first search under a budget of nodes.
     """
-    if len({b.name for b in buffers}) != len(buffers):
-        raise ValueError("two buffers have one name")
-    offsets = {b.name: 0 for b in buffers}
+    if len({b.id for b in buffers}) != len(buffers):
+        raise ValueError("two buffers are one")
+    offsets = {b.id: 0 for b in buffers}
     occupying = _occupying(buffers)
     bound = lower_bound(occupying)
     for group in _apart(occupying):
@@ -129,7 +141,7 @@ def place(
         found = _skyline(problem)
         if problem.top(found) > problem.bound and len(group) <= search_buffers:
             found = _search(problem, found, search_nodes)
-        offsets |= {b.name: int(offset) for b, offset in zip(group, found, strict=True)}
+        offsets |= {b.id: int(offset) for b, offset in zip(group, found, strict=True)}
     return offsets
 
 
@@ -147,7 +159,7 @@ def _apart(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
     """The buffers in groups that share no step: each is a problem of its own."""
     group: list[Buffer] = []
     end = 0
-    for b in sorted(buffers, key=lambda b: (b.first, b.last, b.size, b.name)):
+    for b in sorted(buffers, key=lambda b: (b.first, b.last, b.size, b.alignment)):
         if group and b.first >= end:
             yield group
             group = []

@@ -13,8 +13,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from .offsets import StorageId
+
 TaskId = int | str
-InPlace = tuple[TaskId, str, str]
+InPlace = tuple[TaskId, StorageId, StorageId]
 """Task, input storage, output storage: the task may write its output over its input."""
 
 SEARCH_STATES = 4_000
@@ -33,13 +35,13 @@ class Task:
     """
 
     id: TaskId
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
+    reads: tuple[StorageId, ...]
+    writes: tuple[StorageId, ...]
     scratch: int = 0
     after: tuple[TaskId, ...] = ()
 
     @property
-    def touches(self) -> tuple[str, ...]:
+    def touches(self) -> tuple[StorageId, ...]:
         """Every storage it reads or writes, once."""
         return tuple(dict.fromkeys(self.reads + self.writes))
 
@@ -51,8 +53,8 @@ def dependencies(tasks: Sequence[Task]) -> dict[TaskId, set[TaskId]]:
     `ValueError` when an `after` edge points at a later or unknown task.
     """
     before: dict[TaskId, set[TaskId]] = {}
-    writer: dict[str, TaskId] = {}
-    readers: dict[str, list[TaskId]] = {}
+    writer: dict[StorageId, TaskId] = {}
+    readers: dict[StorageId, list[TaskId]] = {}
     for task in tasks:
         if task.id in before:
             raise ValueError(f"two tasks have the id {task.id!r}")
@@ -75,8 +77,8 @@ def dependencies(tasks: Sequence[Task]) -> dict[TaskId, set[TaskId]]:
 
 
 def lifetimes(
-    order: Sequence[Task], live_in: Collection[str] = (), live_out: Collection[str] = ()
-) -> dict[str, tuple[int, int]]:
+    order: Sequence[Task], live_in: Collection[StorageId] = (), live_out: Collection[StorageId] = ()
+) -> dict[StorageId, tuple[int, int]]:
     """For each storage the half-open range of steps it is live for: first writer to last user.
 
     One in `live_in` lives from step -1, before the first, and one in `live_out` through step
@@ -100,17 +102,17 @@ def lifetimes(
 
 def overlays(
     order: Sequence[Task],
-    spans: Mapping[str, tuple[int, int]],
-    sizes: Mapping[str, int],
+    spans: Mapping[StorageId, tuple[int, int]],
+    sizes: Mapping[StorageId, int],
     in_place: Sequence[InPlace],
-) -> dict[str, str]:
+) -> dict[StorageId, StorageId]:
     """Output -> input for the permissions this order can use; each storage at most once a role.
 
     The task must be the input's last user, not write it, be the output's first writer, not read it,
     and the output must fit. The best fit wins, then the permission given first.
     """
     step_of = {task.id: step for step, task in enumerate(order)}
-    chosen: dict[str, str] = {}
+    chosen: dict[StorageId, StorageId] = {}
     for task_id, source, target in sorted(in_place, key=lambda p: -sizes[p[2]]):
         step = step_of[task_id]
         if (
@@ -130,10 +132,10 @@ def overlays(
 def peak(
     order: Sequence[TaskId],
     tasks: Sequence[Task],
-    sizes: Mapping[str, int],
+    sizes: Mapping[StorageId, int],
     *,
-    live_in: Collection[str] = (),
-    live_out: Collection[str] = (),
+    live_in: Collection[StorageId] = (),
+    live_out: Collection[StorageId] = (),
     in_place: Sequence[InPlace] = (),
 ) -> int:
     """The most bytes live at one time when `tasks` run in `order`: the one simulator.
@@ -162,10 +164,10 @@ def peak(
 
 def lower_bound_all_orders(
     tasks: Sequence[Task],
-    sizes: Mapping[str, int],
+    sizes: Mapping[StorageId, int],
     *,
-    live_in: Collection[str] = (),
-    live_out: Collection[str] = (),
+    live_in: Collection[StorageId] = (),
+    live_out: Collection[StorageId] = (),
     in_place: Sequence[InPlace] = (),
 ) -> int:
     """A peak no order can go below.
@@ -179,10 +181,10 @@ def lower_bound_all_orders(
 
 def schedule(
     tasks: Sequence[Task],
-    sizes: Mapping[str, int],
+    sizes: Mapping[StorageId, int],
     *,
-    live_in: Collection[str] = (),
-    live_out: Collection[str] = (),
+    live_in: Collection[StorageId] = (),
+    live_out: Collection[StorageId] = (),
     in_place: Sequence[InPlace] = (),
     search_states: int = SEARCH_STATES,
 ) -> tuple[TaskId, ...]:
@@ -213,9 +215,9 @@ class _Problem:
     def __init__(
         self,
         tasks: Sequence[Task],
-        sizes: Mapping[str, int],
-        live_in: Collection[str],
-        live_out: Collection[str],
+        sizes: Mapping[StorageId, int],
+        live_in: Collection[StorageId],
+        live_out: Collection[StorageId],
         in_place: Sequence[InPlace],
     ) -> None:
         self.tasks, self.sizes = tasks, sizes
@@ -224,11 +226,11 @@ class _Problem:
         before = dependencies(tasks)
         lifetimes(tasks, live_in, live_out)  # refuses what is read before it is written
         self.before = [sum(1 << number[j] for j in before[task.id]) for task in tasks]
-        self.users: dict[str, int] = {}
+        self.users: dict[StorageId, int] = {}
         for i, task in enumerate(tasks):
             for name in task.touches:
                 self.users[name] = self.users.get(name, 0) | 1 << i
-        self.overlaid: list[list[tuple[str, str]]] = [[] for _ in tasks]
+        self.overlaid: list[list[tuple[StorageId, StorageId]]] = [[] for _ in tasks]
         for task_id, source, target in sorted(in_place, key=lambda p: -sizes.get(p[2], 0)):
             i = number[task_id]
             reads, writes = tasks[i].reads, tasks[i].writes
@@ -270,7 +272,7 @@ class _Problem:
         }
         made = sum(self.sizes.get(n, 0) for n in born)
         freed = sum(self.sizes.get(n, 0) for n in dead)
-        shared: dict[str, str] = {}
+        shared: dict[StorageId, StorageId] = {}
         for source, target in self.overlaid[i]:
             free = target not in shared and source not in shared.values()
             if free and source in dead and target in born:
