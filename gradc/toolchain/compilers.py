@@ -92,8 +92,12 @@ def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
     chosen = ["-O3"]
     if target == "native":
         # On ARM `-march` is the architecture only; clang takes `native` under `-mcpu` alone.
-        arm = platform.machine().lower() in ("aarch64", "arm64")
-        chosen.append("-mcpu=native" if arm else "-march=native")
+        machine = platform.machine().lower()
+        chosen.append("-mcpu=native" if machine in ("aarch64", "arm64") else "-march=native")
+        if machine in ("x86_64", "amd64"):
+            # Tiles are made for the widest registers; left to themselves, compilers for some
+            # processors halve them. Without such registers the flag says nothing.
+            chosen.append("-mprefer-vector-width=512")
     elif compiler.family == "zig":
         chosen.append("-mcpu=baseline")  # zig builds for the machine it runs on unless told
     chosen += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=c11"]
