@@ -283,6 +283,35 @@ GRADC_INLINE float gradc_cosf(float x) {
     return gradc_absf(x) < INFINITY ? y : x - x; /* NaN */
 }
 
+GRADC_INLINE float gradc_clipf(float x, float low, float high) {
+    const float raised = (x > low || x != x) ? x : low;
+    return (raised < high || raised != raised) ? raised : high;
+}
+
+/* ln(e^a + e^b) = max + ln(1 + e^-|a - b|). The difference of equal infinities is NaN. */
+GRADC_INLINE float gradc_logaddexpf(float a, float b) {
+    const float greater = a > b ? a : b;
+    const float y = greater + gradc_log1pf(gradc_expf(-gradc_absf(a - b)));
+    return a == b ? a + 0.69314718f : y;
+}
+
+/* Division that rounds down, and what remains of it, as NumPy has them: of finite numbers the
+ * remainder has the sign of the divisor, also when it is 0, and the quotient the sign of a / b. */
+GRADC_INLINE float gradc_remainderf(float a, float b) {
+    const float rest = fmodf(a, b);
+    const float moved = (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+    return rest != 0.0f ? moved : copysignf(0.0f, b);
+}
+
+GRADC_INLINE float gradc_floor_dividef(float a, float b) {
+    const float rest = fmodf(a, b);
+    const int is_above = rest != 0.0f && (rest < 0.0f) != (b < 0.0f);
+    const float quotient = (a - rest) / b - (is_above ? 1.0f : 0.0f); /* whole but for rounding */
+    const float whole = floorf(quotient);
+    const float nearest = quotient - whole > 0.5f ? whole + 1.0f : whole;
+    return b == 0.0f ? a / b : quotient != 0.0f ? nearest : copysignf(0.0f, a / b);
+}
+
 /* For double: libm, under the names that generated code uses. */
 GRADC_INLINE double gradc_exp(double x) { return exp(x); }
 GRADC_INLINE double gradc_expm1(double x) { return expm1(x); }
@@ -296,6 +325,32 @@ GRADC_INLINE double gradc_cos(double x) { return cos(x); }
 GRADC_INLINE double gradc_sigmoid(double x) {
     const double e = exp(-fabs(x));
     return (x < 0.0 ? e : 1.0) / (1.0 + e);
+}
+
+GRADC_INLINE double gradc_clip(double x, double low, double high) {
+    const double raised = (x > low || x != x) ? x : low;
+    return (raised < high || raised != raised) ? raised : high;
+}
+
+GRADC_INLINE double gradc_logaddexp(double a, double b) {
+    const double greater = a > b ? a : b;
+    const double y = greater + log1p(exp(-fabs(a - b)));
+    return a == b ? a + 0.6931471805599453 : y;
+}
+
+GRADC_INLINE double gradc_remainder(double a, double b) {
+    const double rest = fmod(a, b);
+    const double moved = (rest < 0.0) != (b < 0.0) ? rest + b : rest;
+    return rest != 0.0 ? moved : copysign(0.0, b);
+}
+
+GRADC_INLINE double gradc_floor_divide(double a, double b) {
+    const double rest = fmod(a, b);
+    const int is_above = rest != 0.0 && (rest < 0.0) != (b < 0.0);
+    const double quotient = (a - rest) / b - (is_above ? 1.0 : 0.0);
+    const double whole = floor(quotient);
+    const double nearest = quotient - whole > 0.5 ? whole + 1.0 : whole;
+    return b == 0.0 ? a / b : quotient != 0.0 ? nearest : copysign(0.0, a / b);
 }
 
 #endif

@@ -51,13 +51,6 @@ def where(condition: Array, a: Array, b: Array) -> Array:
     return apply("where", condition, a, b)
 
 
-@traces(np.logaddexp, operands=0)
-def logaddexp(a: Array, b: Array) -> Array:
-    """`log(exp(a) + exp(b))` without overflow."""
-    distance = apply("sub", a, b).abs()
-    return apply("maximum", a, b) + (-distance).exp().log1p()
-
-
 @traces(np.round, np.around)
 def _round_to(x: Value, decimals: int = 0) -> Array:
     return (x * 10.0**decimals).round() / 10.0**decimals if decimals else x.round()

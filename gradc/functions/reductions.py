@@ -100,14 +100,21 @@ def var(
 @traces(np.std, eager=lambda *args, **kwargs: np.sqrt(_eager_var(*args, **kwargs)))
 def std(x: Value, axis: Axis = None, **options: Any) -> Array:
     """The standard deviation; options as for `var`."""
-    return var(x, axis, **options).sqrt()
+    return _root(var(x, axis, **options))
 
 
 @traces(np.linalg.norm)
 def _norm(x: Value, ord: object = None, axis: Axis = None, keepdims: bool = False) -> Array:
     if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim > 1):
         raise error(UnsupportedError, "GC218", f"the norm of order {ord!r} cannot be traced")
-    return x.square().sum(axis, keepdims=keepdims).sqrt()
+    return _root(x.square().sum(axis, keepdims=keepdims))
+
+
+def _root(squares: Value) -> Array:
+    """The square root of a sum of squares; its gradient is 0 where all of them are 0."""
+    nothing = squares == 0
+    root: Value = elementwise.where(nothing, 1, squares).sqrt()
+    return elementwise.where(nothing, 0, root)
 
 
 def softmax(x: Array, axis: int = -1) -> Array:

@@ -10,11 +10,13 @@ from .activations import (
     elu,
     gelu,
     leaky_relu,
+    log_sigmoid,
     log_softmax,
     relu,
     sigmoid,
     silu,
     softmax,
+    softplus,
     tanh,
 )
 from .layers import Linear, Sequential
@@ -42,6 +44,7 @@ __all__ = [
     "init",
     "l1",
     "leaky_relu",
+    "log_sigmoid",
     "log_softmax",
     "mse",
     "nll",
@@ -49,5 +52,6 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "softplus",
     "tanh",
 ]

@@ -26,7 +26,18 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """`x` where positive, `alpha * (exp(x) - 1)` elsewhere (Clevert et al., 2015)."""
-    return fn.where(x > 0, x, fn.expm1(fn.minimum(x, 0)) * alpha)
+    exponent = fn.where(x > 0, 0, x)  # so that the branch not taken has no infinite slope
+    return fn.where(x > 0, x, fn.expm1(exponent) * alpha)
+
+
+def softplus(x: Any) -> Any:
+    """`log(1 + exp(x))` without overflow; its derivative is the sigmoid."""
+    return fn.logaddexp(x, 0.0)
+
+
+def log_sigmoid(x: Any) -> Any:
+    """`log(sigmoid(x))`, exact where the sigmoid itself would be 0."""
+    return -fn.logaddexp(-x, 0.0)
 
 
 def silu(x: Any) -> Any:

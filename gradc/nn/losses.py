@@ -14,6 +14,7 @@ from .. import functions as fn
 from ..dtypes import F32, I32
 from ..errors import DTypeError, ShapeError
 from ..trace import Value, error, spec_of
+from .activations import softplus
 
 
 def _same_shape(name: str, prediction: Any, target: Any) -> None:
@@ -42,10 +43,9 @@ def l1(prediction: Any, target: Any) -> Any:
 def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
     """Half the square of an error up to `delta`, linear beyond it (Huber, 1964)."""
     _same_shape("huber", prediction, target)
-    distance = fn.abs(prediction - target)
-    return fn.mean(
-        fn.where(distance <= delta, fn.square(distance) * 0.5, (distance - 0.5 * delta) * delta)
-    )
+    error = prediction - target
+    inner = fn.clip(error, -delta, delta)  # then neither part has an infinite slope
+    return fn.mean(inner * (error - inner * 0.5))
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -92,9 +92,7 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
     """The mean of `-target log(p) - (1 - target) log(1 - p)` with `p = sigmoid(logits)`."""
     _same_shape("binary_cross_entropy_with_logits", logits, target)
-    # Written so that no exponential overflows: max(z, 0) - z t + log(1 + exp(-|z|)).
-    softened = fn.log1p(fn.exp(-fn.abs(logits)))
-    return fn.mean(fn.maximum(logits, 0) - logits * target + softened)
+    return fn.mean(softplus(logits) - logits * target)
 
 
 def accuracy(logits: Any, labels: Any) -> Any:

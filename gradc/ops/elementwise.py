@@ -124,7 +124,7 @@ def _erf(x: Any) -> Any:
 # fmt: off
 op("sigmoid", unary(), reference=_sigmoid, vjp=lambda g, y, a: (g * (y * (1 - y)),),
    c="gradc_sigmoid{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
-op("relu", unary(NUMBERS), reference=_relu, vjp=lambda g, y, a: ((y > 0).where(g, 0),),
+op("relu", unary(NUMBERS), reference=_relu, vjp=lambda g, y, a: ((y <= 0).where(0, g),),
    c="({0} < 0) ? 0.0{f} : {0}", c_int="({0} > 0) ? {0} : 0",
    samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
 op("erf", unary(), reference=_erf,
@@ -142,8 +142,38 @@ op("round", unary(), reference=np.rint, vjp=no_gradient,
 op("trunc", unary(), reference=np.trunc, vjp=no_gradient,
    c="trunc{f}({0})", samples=floats(0.2, 0.8))
 
+# fmt: on
+
+
 # arithmetic on two operands
 
+
+def _base_of_slope(a: Any, b: Any) -> Any:
+    """The base in `b * a ** (b - 1)`: of the constant `a ** 0` the slope is 0, even at 0 and NaN.
+
+    It stays `a` wherever that is possible, so that the slope's own derivatives are right.
+    """
+    return (b == 0).where((a.abs() > 0).where(a, 1), a)
+
+
+def _base_of_log(a: Any, b: Any) -> Any:
+    """The base in `a ** b * log(a)`, which is 0 for `a = 0` unless `b` is negative."""
+    return (b >= 0).where((a == 0).where(1, a), a)
+
+
+def _atan2_vjp(g: Any, a: Any, b: Any) -> tuple[Any, Any]:
+    """Zero at the origin, where no direction is the gradient's."""
+    square = a * a + b * b
+    weight = (square == 0).where(0, g / (square == 0).where(1, square))
+    return weight * b, -weight * a
+
+
+def _share(g: Any, loses: Any, ties: Any) -> Any:
+    """The cotangent of one side of `maximum`: none, half of it at a tie, or all. NaN gets all."""
+    return loses.where(0, ties.where(g * 0.5, g))
+
+
+# fmt: off
 op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
    c="{0} + {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
 op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
@@ -152,49 +182,49 @@ op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b,
    c="{0} * {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
 op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y / b),
    c="{0} / {1}", cost=4, samples=floats(0.5, 2, 2))
-# The inner `where`s keep 0 * inf out of the gradient at a = 0 and at b = 0.
 op("pow", binary(), reference=np.power,
-   vjp=lambda g, y, a, b: (g * (b * a ** (b == 0).where(1, b - 1)),
-                           g * (y * (a == 0).where(1, a).log())),
+   vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
+                           g * (y * _base_of_log(a, b).log())),
    c="pow{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
-op("atan2", binary(), reference=np.arctan2,
-   vjp=lambda g, y, a, b: (g * b / (a * a + b * b), -g * a / (a * a + b * b)),
+op("atan2", binary(), reference=np.arctan2, vjp=lambda g, y, a, b: _atan2_vjp(g, a, b),
    c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
-
-op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * a / y, g * b / y),
+op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * (a / y), g * (b / y)),
    c="hypot{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
-
-
-def _winner(g: Any, wins: Any, ties: Any) -> Any:
-    """The cotangent of one side of `maximum`: all of it, half of it at a tie, or none."""
-    return wins.where(g, ties.where(g * 0.5, 0))
-
-
+op("logaddexp", binary(), reference=np.logaddexp,
+   vjp=lambda g, y, a, b: (g * (a - b).sigmoid(), g * (b - a).sigmoid()),
+   c="gradc_logaddexp{f}({0}, {1})", headers=MATH, cost=2 * TRANSCENDENTAL,
+   samples=floats(0.5, 2, 2), doc="`log(exp(a) + exp(b))` without overflow")
 op("maximum", binary(NUMBERS), reference=np.maximum,
-   vjp=lambda g, y, a, b: (_winner(g, a > b, a == b), _winner(g, b > a, a == b)),
+   vjp=lambda g, y, a, b: (_share(g, a < b, a == b), _share(g, b < a, a == b)),
    c="({0} > {1} || {0} != {0}) ? {0} : {1}", c_int="({0} > {1}) ? {0} : {1}",
    samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
 op("minimum", binary(NUMBERS), reference=np.minimum,
-   vjp=lambda g, y, a, b: (_winner(g, a < b, a == b), _winner(g, b < a, a == b)),
+   vjp=lambda g, y, a, b: (_share(g, a > b, a == b), _share(g, b > a, a == b)),
    c="({0} < {1} || {0} != {0}) ? {0} : {1}", c_int="({0} < {1}) ? {0} : {1}",
    samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
+# A value at a bound is its own; where the bounds have changed places, the upper one wins.
+op("clip", (Kind.ELEMENTWISE, elementwise_rule("f", 3)),
+   reference=lambda x, low, high: np.minimum(np.maximum(x, low), high),
+   vjp=lambda g, y, x, low, high: (
+       ((x >= low) & (x <= high)).where(g, 0), ((x < low) & (low <= high)).where(g, 0),
+       ((x > high) | (low > high)).where(g, 0)),
+   c="gradc_clip{f}({0}, {1}, {2})", headers=MATH, cost=2, samples=floats(-2, 2, 3),
+   doc="the elements moved into [low, high]; NaN if one of the three is")
 
 # Division that rounds down. An integer over 0 is 0, as in NumPy; the least integer over -1 wraps.
 op("floor_divide", binary(NUMBERS), reference=np.floor_divide, vjp=no_gradient,
-   c="({1} == 0) ? {0} / {1} : rint{f}(({0} - fmod{f}({0}, {1})) / {1}"
-     " - ((fmod{f}({0}, {1}) != 0 && (fmod{f}({0}, {1}) < 0) != ({1} < 0)) ? 1.0{f} : 0.0{f}))",
+   c="gradc_floor_divide{f}({0}, {1})", headers=MATH,
    c_int="({1} == 0) ? 0 : ({1} == -1) ? ({t})(0ull - (unsigned long long){0})"
          " : {0} / {1} - ({0} % {1} != 0 && ({0} < 0) != ({1} < 0))",
    c_uint="({1} == 0) ? 0 : {0} / {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2, special=False), integers(2)))
+   samples=both(floats(2.1, 2.9, 2), integers(2)))
 op("remainder", binary(NUMBERS), reference=np.remainder,
    vjp=lambda g, y, a, b: (g, -g * a.floor_divide(b)),
-   c="fmod{f}({0}, {1}) + ((fmod{f}({0}, {1}) != 0 && (fmod{f}({0}, {1}) < 0) != ({1} < 0))"
-     " ? {1} : 0.0{f})",
+   c="gradc_remainder{f}({0}, {1})", headers=MATH,
    c_int="({1} == 0 || {1} == -1) ? 0"
          " : {0} % {1} + (({0} % {1} != 0 && ({0} < 0) != ({1} < 0)) ? {1} : 0)",
    c_uint="({1} == 0) ? 0 : {0} % {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2, special=False), integers(2)), doc="has the sign of the divisor")
+   samples=both(floats(2.1, 2.9, 2), integers(2)), doc="has the sign of the divisor")
 
 # comparisons and logic: bools come out, so no gradient passes
 

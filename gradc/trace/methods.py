@@ -196,15 +196,6 @@ class ArrayMethods:
     def flatten(self) -> Value:
         return self.reshape((self.size,)).copy()
 
-    def clip(self, low: Any = None, high: Any = None) -> Value:
-        """The values moved into [low, high]."""
-        result: Value = self.copy()
-        if low is not None:
-            result = result.maximum(low)
-        if high is not None:
-            result = result.minimum(high)
-        return result
-
     def __getitem__(self, key: Any) -> Value:
         return basic_index(self, key)  # type: ignore[arg-type]
 

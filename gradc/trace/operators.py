@@ -7,6 +7,7 @@ if that is a ufunc; nothing else need be written for a new row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial, partialmethod
 from typing import Any
@@ -28,9 +29,7 @@ def power(base: Any, exponent: Any) -> Value:
         return apply("pow", base, exponent)
     n = float(exponent)
     if abs(n) <= 64 and n == int(n) and (n >= 0 or is_float(base.dtype)):
-        power = _whole_power(base, abs(int(n)))
-        result: Value = power if n >= 0 else power.reciprocal()
-        return result
+        return _whole_power(base if n >= 0 else base.reciprocal(), abs(int(n)))
     root = n == 0.5 and is_float(base.dtype)
     return apply("sqrt", base) if root else apply("pow", base, exponent)
 
@@ -75,6 +74,16 @@ def concat(self: Value, *others: Any, axis: int) -> Value:
     values = promoted(self.owner, (self, *others))
     ids = [v.node_id for v in values]
     return Value(self.owner, self.owner.add("concat", ids, {"axis": axis}))
+
+
+def clip(self: Value, low: Any = None, high: Any = None) -> Value:
+    """The values moved into [low, high]; their gradient is 1 there, bounds included."""
+    if is_float(self.dtype):
+        low = -math.inf if low is None else low
+        return apply("clip", self, low, math.inf if high is None else high)
+    result = self if low is None else self.maximum(low)
+    result = result if high is None else result.minimum(high)
+    return result.copy()
 
 
 def _matmul(a: Any, b: Any) -> Value:
@@ -152,7 +161,7 @@ UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_invert"}
 
 def _install() -> None:
     """Give `Value` its operators, and a method for every row of the op table."""
-    methods: dict[str, Any] = {"contract": contract, "dot": dot, "concat": concat}
+    methods: dict[str, Any] = {"contract": contract, "dot": dot, "concat": concat, "clip": clip}
     methods |= {"broadcast_to": broadcast_to, "__pos__": Value.copy, "__hash__": object.__hash__}
     for name, (operator, symbol) in OPERATORS.items():
         methods[f"__{name}__"] = operator
@@ -161,7 +170,7 @@ def _install() -> None:
     for dunder, row in (COMPARISONS | UNARY).items():
         methods[f"__{dunder}__"] = partialmethod(_apply_method, row)
     for name, op in OPS.items():
-        if hasattr(Value, name):
+        if hasattr(Value, name) or name in methods:
             continue  # `sum`, `reshape`, ...: their methods take NumPy's arguments
         if op.kind is Kind.ELEMENTWISE:
             methods[name] = partialmethod(_apply_method, name)

@@ -237,7 +237,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
 }
 
 /* d_fc1 f32[64, 128]; gradient of mnist.py:28
- * d_fc1 = where(fc1_relu > 0, d_fc2 @ fc2_weight, 0) */
+ * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight) */
 GRADC_KERNEL void backward_d_fc1(
     const float *restrict fc2_weight, const float *restrict fc1_relu, const float *restrict d_fc2,
     float *restrict d_fc1)
@@ -267,8 +267,8 @@ GRADC_KERNEL void backward_d_fc1(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
-                    const uint8_t greater = (uint8_t)(fc1_relu_at > 0.0f);
-                    const float where = greater ? sum : 0.0f;
+                    const uint8_t less_equal = (uint8_t)(fc1_relu_at <= 0.0f);
+                    const float where = less_equal ? 0.0f : sum;
                     d_fc1[(i + r) * 128 + j + c] = where;
                 }
             }
