@@ -18,6 +18,7 @@ from .. import functions  # noqa: F401  (gives traced values the functions of Nu
 from ..dtypes import Spec
 from ..emit.example import example_main
 from ..errors import ArgumentError, BuildError, fail
+from ..forks import fork_safe_lock
 from ..graph import Graph
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import ARGUMENTS, HEADER_NAMES
@@ -118,7 +119,7 @@ class Core:
     state_names: tuple[str, ...]
     state: State | None
     stages: list[Stage]
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=fork_safe_lock)
     _module: NativeModule | None = None
     _entries: dict[str, NativeEntry] = field(default_factory=dict)
 
@@ -181,7 +182,7 @@ class Core:
             function = getattr(module.lib, self.c_name(name))
             extra = entry.staging_bytes
             arena = aligned_bytes(-(-entry.plan.memory.arena_bytes // 64) * 64 + extra)
-            lock = self.state.lock if self.state is not None else threading.Lock()
+            lock = self.state.lock if self.state is not None else fork_safe_lock()
             native = NativeEntry(
                 entry, self.c_name(name), function, module.ffi, self.state, arena, lock
             )

@@ -17,6 +17,7 @@ import numpy as np
 from ..dtypes import DType, c_name, short
 from ..emit.entry import Argument, Entry
 from ..emit.state import Member, state_bytes
+from ..forks import fork_safe_lock
 from .arguments import check_ranges
 from .call import LIST, Form, compile_call
 
@@ -32,11 +33,14 @@ def aligned_bytes(count: int) -> Array:
 
 
 class State(Mapping[str, Array]):
-    """The memory of a program's struct, as NumPy views by name; assign with `[...] =`."""
+    """The memory of a program's struct, as NumPy views by name; assign with `[...] =`.
+
+    A process forked while another thread is in a call has the memory as it was at that moment.
+    """
 
     def __init__(self, members: Sequence[Member], names: Sequence[str]) -> None:
         self.memory = aligned_bytes(state_bytes(members))
-        self.lock = threading.Lock()
+        self.lock = fork_safe_lock()
         self._views = {
             name: self._view(member) for name, member in zip(names, members, strict=True)
         }

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, fail
+from ..forks import fork_safe_lock
 from .cache import Cache, default_root, key_of
 from .compilers import Compiler, cpu_identity, find_compiler, flags, identity
 from .diagnosis import LOG, Run, explain
@@ -302,7 +302,7 @@ def _finish(process: subprocess.Popen[str]) -> Run:
 
 
 _modules: dict[tuple[str, str], Any] = {}
-_loading = threading.Lock()
+_loading = fork_safe_lock()
 
 
 def _load(job: _Job, path: Path) -> Any:
