@@ -1,8 +1,8 @@
-"""Reading files that may not be what their names say.
+"""Files that may not be what their names say, and files that only this user can have written.
 
 Enters: a path. Leaves: the bytes of a regular file. Always holds: nothing that may never end (a
 pipe, a device) is waited for; whose a file is, and who may write to it, is asked of what was
-opened, so that nobody can exchange it in between.
+opened, so that nobody can exchange it in between; what is written here is written through no link.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 PathLike = str | os.PathLike[str]
 
@@ -50,3 +51,27 @@ def is_private(status: os.stat_result) -> bool:
     if not hasattr(os, "geteuid"):
         return True  # Windows: the user's cache directory is private by its access list
     return status.st_uid in (os.geteuid(), 0) and not status.st_mode & OTHERS_MAY_WRITE
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Replace the file at `path` by one that only this user may read and write; it appears whole.
+
+    Directories that are missing are made, for this user alone.
+    """
+    make_private_directory(path.parent)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # left by a process that was killed
+    try:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(content)
+        os.replace(draft, path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory, with those above it that are missing, for this user alone."""
+    if not path.is_dir():
+        make_private_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can
 LIMIT = 120  # seconds: only a script that hangs takes so long
 
 FORK = """
-import os, sys, threading, time
+import os, signal, sys, threading, time
 import numpy as np
 import gradc as gd
 from gradc import optim
@@ -26,6 +26,7 @@ from gradc import optim
 def in_child(work):
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # so that one that hangs does not stay for ever
         status = 1
         try:
             status = 0 if work() else 2

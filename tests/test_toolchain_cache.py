@@ -6,67 +6,20 @@ import errno
 import json
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import caching
 import pytest
+from caching import POSIX, PROGRAM, RUNTIME, build_answer, finish, replace, start
 
 from gradc.errors import BuildError
-from gradc.toolchain.build import NativeModule, build
-from gradc.toolchain.cache import MANIFEST, Cache, default_root, is_private
+from gradc.toolchain.build import build
+from gradc.toolchain.cache import MANIFEST, default_root
 from gradc.toolchain.compilers import find_compiler
 
-PROGRAM = {
-    "source": '#include "answer.h"\nint answer(void) { return 42 + OFFSET; }\n',
-    "header": "int answer(void);\n",
-    "cdef": "int answer(void);",
-    "name": "answer",
-}
-RUNTIME = {"offset.h": ""}
-POSIX = pytest.mark.skipif(os.name == "nt", reason="owners and modes are those of POSIX")
-
-# Builds the program in a fresh interpreter and prints what came of it; started with the cache
-# directory, the value of OFFSET, and the compiler.
-SCRIPT = f"""
-import sys
-processes = []
-sys.addaudithook(lambda event, args: event == "subprocess.Popen" and processes.append(args[1]))
-from gradc.toolchain.build import build
-directory, offset, compiler = sys.argv[1:]
-module = build(**{PROGRAM!r}, runtime_headers={RUNTIME!r}, cflags=("-DOFFSET=" + offset,),
-               cache_dir=directory, compiler=compiler or None)
-heavy = [name for name in ("cffi", "networkx", "numpy", "filelock") if name in sys.modules]
-print([module.lib.answer(), module.info.cached, len(processes), heavy])
-"""
-
-
-def build_answer(cache_dir: Path, offset: int = 0, **changes: Any) -> NativeModule:
-    given = {**PROGRAM, "runtime_headers": RUNTIME, "cflags": (f"-DOFFSET={offset}",), **changes}
-    return build(cache_dir=cache_dir, **given)
-
-
-def start(cache_dir: Path, offset: int = 0, compiler: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(cache_dir), str(offset), compiler]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> list[Any]:
-    """[answer, cached, number of processes started, heavy imports] of a started build."""
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
-    result: list[Any] = json.loads(output.replace("'", '"').replace("T", "t").replace("F", "f"))
-    return result
-
-
-@pytest.fixture
-def entry(tmp_path: Path) -> Path:
-    """An entry that another process has built; this one has not loaded it."""
-    assert finish(start(tmp_path / "cache"))[:2] == [42, False]
-    (found,) = (tmp_path / "cache").glob("answer-*")
-    return found
+entry = caching.entry  # a fixture
 
 
 def test_the_second_build_starts_no_process_and_imports_little(tmp_path: Path) -> None:
@@ -127,10 +80,10 @@ def test_many_processes_build_one_program_once(tmp_path: Path) -> None:
     script.chmod(0o700)
     find_compiler(str(script))
     log.unlink()
-    started = [start(tmp_path / "cache", compiler=str(script)) for _ in range(4)]
+    started = [start(tmp_path / "cache", compiler=str(script)) for _ in range(8)]
     results = [finish(process) for process in started]
-    assert [result[0] for result in results] == [42] * 4
-    assert sorted(result[1] for result in results) == [False, True, True, True]
+    assert [result[0] for result in results] == [42] * 8
+    assert sorted(result[1] for result in results) == [False, *[True] * 7]
     assert log.read_text().count("-c answer.c") == 1
 
 
@@ -141,14 +94,6 @@ def test_different_programs_build_at_the_same_time(tmp_path: Path) -> None:
         [43, False],
         [44, False],
     ]
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Give a file other content, in a new file: what is loaded may still be in use."""
-    mode = path.stat().st_mode
-    path.unlink()
-    path.write_bytes(content)
-    path.chmod(mode)
 
 
 def flip_a_byte(entry: Path) -> None:
@@ -242,57 +187,9 @@ def test_a_damaged_or_foreign_entry_is_rebuilt(damage: Callable[[Path], None], e
     assert build_answer(entry.parent).info.cached
 
 
-@POSIX
-def test_an_entry_of_another_user_is_not_loaded(
-    entry: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    manifest = json.loads((entry / MANIFEST).read_text())
-    cache, key, library = Cache(entry.parent), manifest["key"], manifest["library"]
-    assert cache.find(entry.name, key, library) == entry / library
-    for path in (entry, entry / MANIFEST, entry / library):
-        if os.geteuid() == 0:
-            os.chown(path, 12345, -1)
-        else:
-            monkeypatch.setattr(os, "geteuid", lambda: 12345)
-        assert not is_private(path)
-        assert cache.find(entry.name, key, library) is None
-        if os.geteuid() == 0:
-            os.chown(path, 0, -1)
-
-
-@POSIX
-def test_what_is_made_is_private(tmp_path: Path) -> None:
-    before = os.umask(0)
-    try:
-        info = build_answer(tmp_path / "cache").info
-    finally:
-        os.umask(before)
-    for path in (tmp_path / "cache", info.directory, info.path, info.directory / MANIFEST):
-        assert path.stat().st_mode & 0o077 == 0
-
-
-@POSIX
-def test_a_root_open_to_others_is_closed(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    assert not build_answer(tmp_path).info.cached
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
-    tmp_path.chmod(0o777)
-    assert build_answer(tmp_path).info.cached, "the entry itself was closed all the time"
-    assert tmp_path.stat().st_mode & 0o777 == 0o755
-
-
-@POSIX
-def test_a_root_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if os.geteuid() == 0:
-        os.chown(tmp_path, 12345, -1)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(BuildError, match="belongs to another user") as error:
-        build_answer(tmp_path)
-    assert "GRADC_CACHE_DIR" in error.value.diagnostic.helps[0]
-
-
-@pytest.mark.parametrize("folder", ["with spaces in it", "für Ünïcode 木", "quote'and\"$HOME"])
+@pytest.mark.parametrize(
+    "folder", ["with spaces in it", "für Ünïcode 木", "two\nlines", "-o", "quote'and\"$HOME"]
+)
 def test_any_directory_name_will_do(folder: str, tmp_path: Path) -> None:
     module = build_answer(tmp_path / folder)
     assert module.lib.answer() == 42

@@ -108,7 +108,7 @@ def compiler_flags() -> Finding:
 
 def cache() -> Finding:
     """Whether builds can be kept."""
-    from ..toolchain.cache import default_root
+    from ..toolchain.cache import Cache, default_root
 
     root = default_root()
     mend = "set `GRADC_CACHE_DIR` to a folder of your own with free space"
@@ -118,6 +118,8 @@ def cache() -> Finding:
             pass
     except OSError as error:
         return Finding("cache", False, f"{root}: {(error.strerror or str(error)).lower()}", mend)
+    if root.exists():
+        Cache(root).check()
     return Finding("cache", True, f"{root}, {len(entries(root))} programs, writable")
 
 

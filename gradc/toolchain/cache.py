@@ -2,7 +2,8 @@
 
 Enters: the parts that determine a build, and files made from them. Leaves: the path of a library
 that is safe to load. Always holds: an entry appears under its name whole or not at all; only an
-entry of this user, written by nobody else, whose library has the recorded hash, is ever returned.
+entry of this user, written by nobody else, whose library has the recorded hash, is ever returned;
+a cache directory in which others could exchange files is not used at all.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, fail
+from ..files import OTHERS_MAY_WRITE, is_private, make_private_directory, read_private
 
 # Raise this when the meaning of an entry's files changes: old entries are then rebuilt.
 FORMAT = 1
 
 MANIFEST = "manifest.json"
+MANIFEST_BYTES = 1 << 16
+
+ANOTHER = "set `GRADC_CACHE_DIR`, or `cache_dir`, to a directory that only you can write to"
 
 
 def default_root() -> Path:
@@ -41,18 +47,6 @@ def key_of(parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def is_private(path: Path) -> bool:
-    """Whether `path` is a file or directory of this user (or root's) that no one else may write."""
-    if not hasattr(os, "geteuid"):
-        return True  # Windows: the user's cache directory is private by its access list
-    status = os.lstat(path)
-    return (
-        status.st_uid in (os.geteuid(), 0)
-        and not stat.S_ISLNK(status.st_mode)
-        and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    )
-
-
 class Cache:
     """The cache under one root directory."""
 
@@ -63,12 +57,11 @@ class Cache:
         """The library of a whole, unaltered entry of ours; None if there is no such entry."""
         directory = self.root / entry
         try:
-            kept = (directory, directory / MANIFEST, directory / library)
-            if not self._root_is_safe() or not all(is_private(path) for path in kept):
+            if self._fault() is not None or not _is_private_directory(directory):
                 return None
-            manifest = json.loads((directory / MANIFEST).read_bytes())
-            digest = hashlib.sha256((directory / library).read_bytes()).hexdigest()
-        except (OSError, ValueError):
+            manifest = json.loads(read_private(directory / MANIFEST, limit=MANIFEST_BYTES))
+            digest = hashlib.sha256(read_private(directory / library)).hexdigest()
+        except (OSError, ValueError, RecursionError):  # the last: lists in lists in lists
             return None
         expected = {"format": FORMAT, "key": key, "library": library, "sha256": digest}
         if not isinstance(manifest, dict) or any(
@@ -88,10 +81,9 @@ class Cache:
 
         partial = self.root / f"{entry}.partial"
         with self._disk_errors():
-            self._prepare_root()
-            locks = self.root / ".locks"
-            locks.mkdir(mode=0o700, exist_ok=True)
-            with FileLock(locks / f"{entry}.lock", mode=0o600):
+            make_private_directory(self.root)
+            self.check()
+            with FileLock(self._lock_file(entry), mode=0o600):
                 _remove(partial)  # left by a process that was killed
                 partial.mkdir(mode=0o700)
                 try:
@@ -128,29 +120,49 @@ class Cache:
         """Where `keep_failed` will put a directory."""
         return partial.with_name(partial.name.removesuffix(".partial") + ".failed")
 
-    def _prepare_root(self) -> None:
-        """Make the root directory, and take from others the right to write into it."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._root_is_safe():
-            return
-        status = os.stat(self.root)
-        if status.st_uid != os.geteuid():
-            raise fail(
-                BuildError,
-                "GC804",
-                f"the cache directory `{self.root}` belongs to another user",
-                helps=("set `GRADC_CACHE_DIR`, or `cache_dir`, to a directory of your own",),
-            )
-        os.chmod(self.root, stat.S_IMODE(status.st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+    def check(self) -> None:
+        """Raise BuildError if others could put files of theirs into the directory, which exists.
 
-    def _root_is_safe(self) -> bool:
-        """Whether nobody else can put an entry of theirs in the place of one of ours."""
+        It is not closed to them here: who knows what they have put there already.
+        """
+        fault = self._fault()
+        if fault is not None:
+            raise fail(BuildError, "GC804", fault[0], helps=fault[1:])
+
+    def _fault(self) -> tuple[str, ...] | None:
+        """Who could exchange an entry of ours for one of theirs, and what to do about it."""
         if not hasattr(os, "geteuid"):
-            return True
-        status = os.stat(self.root)
-        sticky = bool(status.st_mode & stat.S_ISVTX)  # as /tmp: others cannot rename our files
-        closed = not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        return status.st_uid in (os.geteuid(), 0) and (closed or sticky)
+            return None
+        real = Path(os.path.realpath(self.root))
+        status = os.stat(real)
+        if status.st_uid not in (os.geteuid(), 0):
+            return f"the cache directory `{self.root}` belongs to another user", ANOTHER
+        if status.st_mode & OTHERS_MAY_WRITE:
+            message = f"other users can write to the cache directory `{self.root}`"
+            if status.st_mode & stat.S_ISVTX:  # /tmp and its like are meant to be open
+                return message, ANOTHER
+            return message, f"close it to them: `chmod go-w {shlex.quote(str(real))}`", ANOTHER
+        for above in real.parents:
+            mode = os.stat(above).st_mode
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                message = (
+                    f"all users can write to `{above}`, above the cache directory `{self.root}`"
+                )
+                return message, ANOTHER
+        return None
+
+    def _lock_file(self, entry: str) -> Path:
+        """The file to lock while `entry` is built: no link, pipe or directory."""
+        locks = self.root / ".locks"
+        with suppress(FileExistsError):
+            locks.mkdir(mode=0o700)
+        if not _is_private_directory(locks):
+            _remove(locks)
+            locks.mkdir(mode=0o700)
+        file = locks / f"{entry}.lock"
+        if os.path.lexists(file) and not stat.S_ISREG(os.lstat(file).st_mode):
+            _remove(file)
+        return file
 
     @contextmanager
     def _disk_errors(self) -> Iterator[None]:
@@ -166,8 +178,19 @@ class Cache:
             ) from error
 
 
+def _is_private_directory(path: Path) -> bool:
+    """Whether there is a directory, and no link to one, that only this user can have filled."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and is_private(status)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
+        with suppress(PermissionError):
+            os.chmod(path, 0o700)  # one that is closed to ourselves could not be emptied
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

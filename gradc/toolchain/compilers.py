@@ -17,12 +17,14 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..errors import BuildError, fail
-from .cache import default_root, is_private
+from ..files import read_private, write_private
+from .cache import default_root
 
 Family = Literal["gcc", "clang", "zig"]
 VectorISA = Literal["avx512", "avx2", "neon", "sse", "scalar"]
@@ -46,6 +48,7 @@ ISA_MACROS: tuple[tuple[str, VectorISA], ...] = (
 
 # How much the file of remembered answers may hold: a few compilers times a few sets of flags.
 REMEMBERED_ANSWERS = 64
+REMEMBERED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -271,10 +274,8 @@ def _remembered(question: Sequence[str], ask: Callable[[], dict[str, str]]) -> d
 def _read_answers(path: Path) -> dict[str, dict[str, str]]:
     """The remembered answers; none if the file is missing, damaged or another user's."""
     try:
-        if not is_private(path):
-            return {}
-        known = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        known = json.loads(read_private(path, limit=REMEMBERED_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     usable = isinstance(known, dict) and all(
         isinstance(answer, dict)
@@ -286,11 +287,5 @@ def _read_answers(path: Path) -> dict[str, dict[str, str]]:
 
 def _write_answers(path: Path, known: dict[str, dict[str, str]]) -> None:
     """Remember for later processes, if that is possible: not to remember only costs time."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(draft, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as file:
-            json.dump(known, file, indent=1)
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
+    with suppress(OSError):
+        write_private(path, json.dumps(known, indent=1).encode())
