@@ -9,6 +9,11 @@ import pytest
 
 import gradc as gd
 from gradc import nn, optim
+from gradc.index import Var, at
+from gradc.lower.alike import signature
+from gradc.lower.nest import Apply, For, Kernel, Let, Literal, Load, Param, Ref, Store
+
+F32 = np.dtype("float32")
 
 RAMP, SQUARES = np.arange(6.0), np.arange(6.0) ** 2
 HOSTILE = (
@@ -65,3 +70,25 @@ def test_phases_are_the_same_whatever_the_layers_are_called(name: str):
     assert plain[0] == "forward pass"
     assert any("backward pass" in phase for phase in plain)
     assert phases(name) == plain
+
+
+def scaled(names: str, number: float, op: str = "mul") -> Kernel:
+    """`y[i] = x[i] * number`, with these one-letter names for x, y, i and the product."""
+    x, y, i, v = names
+    var = Var(i, 9)
+    params = (Param(x, F32, 9), Param(y, F32, 9, written=True))
+    product = Apply(op, (Ref(f"{x}_at", F32), Literal(number, F32)), F32)
+    body = (
+        Let(f"{x}_at", Load(x, at(var), F32), (1,)),
+        Let(v, product, (2,)),
+        Store(y, at(var), Ref(v, F32), (2,)),
+    )
+    return Kernel(f"forward_{y}", params, (1, 2), (For(var, body),), (1, 2), title=names)
+
+
+def test_kernels_that_differ_in_names_alone_are_one_function():
+    assert signature(scaled("xyiv", 2.0)) == signature(scaled("abkc", 2.0))
+    assert signature(scaled("xyiv", np.nan)) == signature(scaled("abkc", -np.nan))
+    assert signature(scaled("xyiv", 0.0)) != signature(scaled("xyiv", -0.0))
+    assert signature(scaled("xyiv", 2.0)) != signature(scaled("xyiv", 2.0, "add"))
+    assert signature(scaled("xyiv", 2.0)) != signature(scaled("xyix", 2.0))

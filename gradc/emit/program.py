@@ -8,12 +8,11 @@ entry points share is emitted once.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from ..dtypes import c_name, short
-from ..lower.nest import Kernel
+from ..lower.alike import signature
 from ..lower.pointwise import Names
 from ..lower.reserved import RESERVED
 from .calls import CallPrinter
@@ -47,7 +46,7 @@ class ProgramPrinter:
         self.needs = Needs()
         self.body = Writer()
         self.origin: list[tuple[str, tuple[int, ...]]] = []
-        self.shared: dict[str, str] = {}
+        self.shared: dict[Hashable, str] = {}
         own = {Declarations(name).function_name(e) for e in entries}
         own |= {a.identifier for e in entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
@@ -162,7 +161,7 @@ class ProgramPrinter:
         for position, call in enumerate(e.plan.calls):
             if call.kernel is None:
                 continue
-            key = self._shape_of(call.kernel)
+            key = signature(call.kernel)
             known = self.shared.get(key)
             if known is not None:
                 self.kernels[(e.name, position)] = self.kernels_by_name[known]
@@ -178,14 +177,3 @@ class ProgramPrinter:
             place = (name, first, len(self.body.lines) - 1)
             self.kernels[(e.name, position)] = place
             self.kernels_by_name[name] = place
-
-    def _shape_of(self, kernel: Kernel) -> str:
-        """The text of a kernel without its comments and whatever its parameters are called."""
-        w = Writer()
-        KernelPrinter(kernel, w, Needs()).function("kernel")
-        text = "\n".join(line.strip() for line in w.lines if not line.startswith(("/*", " *")))
-        text = re.sub(r"\s+", " ", text)
-        for k, p in enumerate((*kernel.params, *kernel.scratch)):
-            text = re.sub(rf"\b{p.name}\b", f"@{k}", text)
-            text = re.sub(rf"\b{p.name}(_at(_\d+)?)\b", rf"@{k}\1", text)
-        return text
