@@ -126,8 +126,61 @@ def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
     return Spec(extents, as_dtype(dtype))
 
 
+# What a dtype is: nothing outside of this file asks NumPy
+
+
+def kind_of(dtype: DType) -> str:
+    """What its elements are: "b" bools, "i" signed or "u" unsigned integers, "f" real numbers."""
+    return str(dtype.kind)
+
+
 def is_float(dtype: DType) -> bool:
     return bool(dtype.kind == "f")
+
+
+def is_signed(dtype: DType) -> bool:
+    """Whether it is an integer that can be negative."""
+    return bool(dtype.kind == "i")
+
+
+def is_unsigned(dtype: DType) -> bool:
+    """Whether it is an integer that cannot be negative."""
+    return bool(dtype.kind == "u")
+
+
+def is_integer(dtype: DType) -> bool:
+    return dtype.kind in "iu"
+
+
+def is_bool(dtype: DType) -> bool:
+    return bool(dtype.kind == "b")
+
+
+def is_numeric(dtype: DType) -> bool:
+    """Whether NumPy's arrays of it hold bools, integers or real numbers, of whatever size."""
+    return dtype.kind in "biuf"
+
+
+def item_bytes(dtype: DType) -> int:
+    """The size of one element in memory."""
+    return int(dtype.itemsize)
+
+
+def limits(dtype: DType) -> tuple[int, int]:
+    """The least and the greatest value of an integer dtype, or of bool."""
+    if dtype.kind == "b":
+        return 0, 1
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+
+
+def bits_of(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements in row-major order, each as the unsigned integer with the same bits."""
+    return np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
+
+
+def c_suffix(dtype: DType) -> str:
+    """What the C names of functions and constants of a float dtype end in: `expf`, `1.0f`."""
+    return "f" if dtype.itemsize == 4 else ""
 
 
 def promote(a: DType, b: DType) -> DType:

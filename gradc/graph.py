@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dtypes import DType, Spec, short
+from .dtypes import DType, Spec, item_bytes, short
 from .errors import Span
 from .index import Var, at
 from .ops.table import OPS, Kind, infer
@@ -64,7 +64,7 @@ class Node:
 
     @property
     def nbytes(self) -> int:
-        return self.size * int(self.dtype.itemsize)
+        return self.size * item_bytes(self.dtype)
 
     def __repr__(self) -> str:
         args = ", ".join(f"#{a}" for a in self.args)

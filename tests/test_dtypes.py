@@ -9,6 +9,19 @@ import pytest
 
 import gradc as gd
 from gradc import dtypes
+from gradc.dtypes import (
+    ALL,
+    bits_of,
+    is_bool,
+    is_float,
+    is_integer,
+    is_numeric,
+    is_signed,
+    is_unsigned,
+    item_bytes,
+    kind_of,
+    limits,
+)
 from gradc.errors import DTypeError
 
 
@@ -86,3 +99,22 @@ def test_default_dtypes():
     assert dtypes.default_dtype(1.5) == dtypes.F32
     assert dtypes.default_dtype(1) == dtypes.I32
     assert dtypes.default_dtype(True) == dtypes.BOOL
+
+
+@pytest.mark.parametrize("scalar", ALL, ids=repr)
+def test_what_a_dtype_is(scalar):
+    dtype = scalar.dtype
+    told = [is_float(dtype), is_signed(dtype), is_unsigned(dtype), is_bool(dtype)]
+    assert told == [kind_of(dtype) == kind for kind in "fiub"]
+    assert is_integer(dtype) == (is_signed(dtype) or is_unsigned(dtype))
+    assert is_numeric(dtype)
+    assert item_bytes(dtype) == np.ones(1, dtype).nbytes
+    bits = bits_of(np.ones((2, 3), dtype).T)
+    assert (bits.shape, bits.nbytes) == ((6,), 6 * item_bytes(dtype))
+    if is_integer(dtype):
+        assert limits(dtype) == (np.iinfo(dtype).min, np.iinfo(dtype).max)
+
+
+def test_what_is_no_number_is_not_numeric():
+    assert not any(is_numeric(np.dtype(name)) for name in ("complex64", "U3", "object", "M8[s]"))
+    assert limits(np.dtype(bool)) == (0, 1)

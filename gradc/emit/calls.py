@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..dtypes import DType, c_name, short
+from ..dtypes import DType, c_name, item_bytes, limits, short
 from ..lower.bind import Call, Phase, Place
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import ARGUMENTS, RESERVED
@@ -73,9 +71,9 @@ class CallPrinter:
         a = e.args[c.position]
         result = "NAN" if e.returns_value else str(1 + c.position)
         value = f"{a.identifier}[k]" if a.shape else a.identifier
-        limits = np.iinfo(a.dtype)
-        tests = [f"{value} < {c.lower}"] if c.lower > limits.min else []
-        tests += [f"{value} >= {c.upper}"] if c.upper <= limits.max else []
+        least, greatest = limits(a.dtype)
+        tests = [f"{value} < {c.lower}"] if c.lower > least else []
+        tests += [f"{value} >= {c.upper}"] if c.upper <= greatest else []
         if not a.shape:
             with w.block(f"if ({' || '.join(tests)})"):
                 w.line(f"return {result};")
@@ -170,7 +168,7 @@ class CallPrinter:
                         f"{kind} *const {batch[a.identifier]} = {where};"
                         f" /* {short(a.dtype, a.shape)} */"
                     )
-                    offset += aligned(a.size * a.dtype.itemsize)
+                    offset += aligned(a.size * item_bytes(a.dtype))
             with w.block("for (size_t k = 0; k < count; ++k)"):
                 if rows > 1:
                     with w.loop("i", rows):
@@ -205,7 +203,7 @@ class CallPrinter:
             return
         target = f"&{batch}[i * {width}]"
         source = f"&{a.identifier}[sample * {width}]"
-        w.line(f"memcpy({target}, {source}, {width * a.dtype.itemsize});")
+        w.line(f"memcpy({target}, {source}, {width * item_bytes(a.dtype)});")
 
 
 def _row(array: str, index: str, a: Argument) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..dtypes import DType, c_name, short
+from ..dtypes import DType, c_name, is_float, item_bytes, short
 from ..lower.bind import EntryPlan
 from .writer import Writer
 
@@ -60,9 +60,7 @@ class Entry:
     @property
     def returns_value(self) -> bool:
         """Whether the first output, a floating-point scalar, is the C function's result."""
-        return (
-            bool(self.outputs) and not self.outputs[0].shape and self.outputs[0].dtype.kind == "f"
-        )
+        return bool(self.outputs) and not self.outputs[0].shape and is_float(self.outputs[0].dtype)
 
     @property
     def pointers(self) -> tuple[Argument, ...]:
@@ -84,7 +82,7 @@ class Entry:
         """Room for one gathered batch, after the step's own arena."""
         if self.batch in (None, 1):
             return 0
-        return sum(aligned(a.size * a.dtype.itemsize) for a in self.args if a.shape)
+        return sum(aligned(a.size * item_bytes(a.dtype)) for a in self.args if a.shape)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,20 @@ from __future__ import annotations
 import math
 import re
 
-import numpy as np
-
-from ..dtypes import DType, c_name
+from ..dtypes import (
+    I32,
+    I64,
+    DType,
+    c_name,
+    c_suffix,
+    is_bool,
+    is_float,
+    is_integer,
+    is_signed,
+    is_unsigned,
+    item_bytes,
+    limits,
+)
 from ..index import Atom, Index, Quot, Var
 from ..lower.nest import Apply, Expr, FromIndex, Literal, Load, Ref
 from ..ops.table import OPS, Op
@@ -20,10 +31,10 @@ from ..ops.table import OPS, Op
 
 def literal(value: float | int | bool, dtype: DType) -> str:
     """The shortest C literal that reads back as exactly `value` in `dtype`."""
-    if dtype.kind == "b":
+    if is_bool(dtype):
         return "1" if value else "0"
-    if dtype.kind == "f":
-        suffix = "f" if dtype.itemsize == 4 else ""
+    if is_float(dtype):
+        suffix = c_suffix(dtype)
         if math.isnan(value):
             return "NAN" if suffix else "(double)NAN"
         if math.isinf(value):
@@ -34,13 +45,13 @@ def literal(value: float | int | bool, dtype: DType) -> str:
             return text.replace("e+", "e") + suffix
         return (text if "." in text else f"{text}.0") + suffix
     value = int(value)
-    if dtype.itemsize == 8:
-        if value == np.iinfo(np.int64).min:
+    if item_bytes(dtype) == 8:
+        if value == limits(I64)[0]:
             return "INT64_MIN"
-        return f"UINT64_C({value})" if dtype.kind == "u" else f"INT64_C({value})"
-    if dtype.kind == "i" and dtype.itemsize == 4 and value == np.iinfo(np.int32).min:
+        return f"UINT64_C({value})" if is_unsigned(dtype) else f"INT64_C({value})"
+    if dtype == I32 and value == limits(I32)[0]:
         return "INT32_MIN"
-    return f"{value}u" if dtype.kind == "u" and dtype.itemsize == 4 else str(value)
+    return f"{value}u" if is_unsigned(dtype) and item_bytes(dtype) == 4 else str(value)
 
 
 def index_text(index: Index) -> str:
@@ -80,21 +91,21 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
     """An elementwise op on simple operands of dtype `operand`, an expression of dtype `result`."""
     row = OPS[op]
     template = row.c
-    if operand.kind in "iu" and row.c_int:
-        template = row.c_uint if operand.kind == "u" and row.c_uint else row.c_int
+    if is_integer(operand) and row.c_int:
+        template = row.c_uint if is_unsigned(operand) and row.c_uint else row.c_int
     assert template is not None, f"op `{op}` has no C expression"
-    narrow = operand.kind == "i" or operand.itemsize < 4
-    if row.wraps and operand.kind in "iu" and narrow:
-        unsigned = "uint64_t" if operand.itemsize == 8 else "uint32_t"
+    narrow = is_signed(operand) or item_bytes(operand) < 4
+    if row.wraps and is_integer(operand) and narrow:
+        unsigned = "uint64_t" if item_bytes(operand) == 8 else "uint32_t"
         args = tuple(f"({unsigned}){a}" for a in args)
-    suffix = "f" if operand.itemsize == 4 and operand.kind == "f" else ""
+    suffix = c_suffix(operand) if is_float(operand) else ""
     text = template
     for key, value in (("{f}", suffix), ("{t}", c_name(result))):
         text = text.replace(key, value)
     for position, arg in enumerate(args):
         text = text.replace(f"{{{position}}}", arg)
     exact = row.wraps and operand == result and not narrow
-    if result.kind != "f" and not exact and not _is_exact(row, text):
+    if not is_float(result) and not exact and not _is_exact(row, text):
         return f"({c_name(result)})({text})"
     return text
 
@@ -134,6 +145,6 @@ def _apply(expr: Apply) -> str:
         source = expr.args[0].dtype
         if source == expr.dtype:
             return args[0]
-        if expr.dtype.kind == "b":
+        if is_bool(expr.dtype):
             return f"(uint8_t)({args[0]} != 0)"
     return apply_text(expr.op, args, operand_dtype(expr), expr.dtype)

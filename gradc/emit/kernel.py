@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ..dtypes import DType, c_name
+from ..dtypes import DType, c_name, is_float, item_bytes
 from ..index import Index, Var, substitute
 from ..lower.nest import (
     Accumulate,
@@ -45,7 +45,7 @@ class Needs:
 
 def vector_type(dtype: DType, lanes: int) -> str:
     """The C type of a vector; of one lane, the scalar type."""
-    return c_name(dtype) if lanes == 1 else f"gradc_f{dtype.itemsize * 8}x{lanes}"
+    return c_name(dtype) if lanes == 1 else f"gradc_f{8 * item_bytes(dtype)}x{lanes}"
 
 
 def param_text(p: Param) -> str:
@@ -122,7 +122,7 @@ class KernelPrinter:
     def _need(self, op: str, operand: DType) -> None:
         row = OPS[op]
         self.needs.headers.update(row.headers)
-        if operand.kind == "f" and re.search(r"{f}\(|\bis\w+\(", row.c or ""):
+        if is_float(operand) and re.search(r"{f}\(|\bis\w+\(", row.c or ""):
             self.needs.headers.add("math.h")
 
     def _test(self, index: Index, low: int, high: int) -> list[str]:
@@ -143,7 +143,7 @@ class KernelPrinter:
         target = s.target if s.index is None else element(s.target, s.index, 2)
         value = self._expr(s.expr)
         self._need(s.op, s.dtype)
-        if s.dtype.kind == "f" and s.op in ("sum", "prod"):
+        if is_float(s.dtype) and s.op in ("sum", "prod"):
             sign = "+" if s.op == "sum" else "*"
             self.w.line(f"{target} {sign}= {value};", s.nodes)
             return
@@ -154,7 +154,7 @@ class KernelPrinter:
         """Take a better value, or the first NaN, and never leave a NaN again."""
         value, sign = self._expr(s.expr), ">" if s.op == "argmax" else "<"
         test = f"{value} {sign} {s.value}"
-        if s.dtype.kind == "f":
+        if is_float(s.dtype):
             test = f"{test} || ({value} != {value} && {s.value} == {s.value})"
         with self.w.block(f"if ({test})", s.nodes):
             self.w.line(f"{s.value} = {value};", s.nodes)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, c_name, short
+from ..dtypes import DType, c_name, c_suffix, item_bytes, short
 from .expressions import literal
 from .writer import Writer
 
@@ -48,11 +48,11 @@ class Member:
 
     @property
     def nbytes(self) -> int:
-        return self.size * int(self.dtype.itemsize)
+        return self.size * item_bytes(self.dtype)
 
     @property
     def alignment(self) -> int:
-        return CACHE_LINE if self.nbytes >= ALIGN_FROM else int(self.dtype.itemsize)
+        return CACHE_LINE if self.nbytes >= ALIGN_FROM else item_bytes(self.dtype)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -105,7 +105,7 @@ def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
                     w.line(f"state->{m.identifier} = seed;")
                 case ("uniform" | "normal" as kind, first, second):
                     draws = True
-                    suffix = "f" if m.dtype.itemsize == 4 else ""
+                    suffix = c_suffix(m.dtype)
                     numbers = [literal(float(x), m.dtype) for x in (first, second)]
                     args = [m.expression, str(m.size), *numbers, "seed", str(stream)]
                     w.call(f"gradc_fill_{kind}{suffix}", args, ";")

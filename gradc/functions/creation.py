@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import F32, I32, DType, as_dtype, default_dtype
+from ..dtypes import F32, I32, I64, DType, as_dtype, default_dtype, is_integer
 from ..errors import DTypeError
 from ..trace import Value, current_trace, error, lift
 from .dispatch import Array, traces
@@ -118,8 +118,7 @@ def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: object = F3
 
 def one_hot(labels: Array, classes: int, *, dtype: object = F32) -> Array:
     """Along a new last axis of extent `classes`: 1 at the place that the label names, else 0."""
-    kind = getattr(labels, "dtype", np.asarray(0).dtype).kind
-    if kind not in "iu":
+    if not is_integer(getattr(labels, "dtype", I64)):
         raise error(
             DTypeError,
             "GC110",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
-from ..dtypes import short
+from ..dtypes import item_bytes, short
 from ..graph import Graph
 from ..passes.memory import MemoryPlan, Storage, plan
 from ..passes.offsets import StorageId
@@ -230,7 +230,7 @@ class _Binder:
             found.setdefault(place, self._storage(new, place))
         for k, kernel in enumerate(self.kernels):
             for p, place in zip(kernel.scratch, self._scratch(k), strict=True):
-                size, shape = p.size * p.dtype.itemsize, short(p.dtype, p.shape)
+                size, shape = p.size * item_bytes(p.dtype), short(p.dtype, p.shape)
                 found[place] = Storage(place, size, shape=shape, label=f"{kernel.name}.{p.name}")
         return list(found.values())
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
+from ..dtypes import is_float
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten, substitute
 from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
@@ -103,7 +104,7 @@ class Contraction:
         m, n = prod(v.extent for v in left), prod(v.extent for v in right)
         k = prod(v.extent for v in self.axes.depth)
         lanes = self.target.lanes(self.anchor.dtype)
-        if self.anchor.dtype.kind != "f" or m * n * k < PLAIN_PRODUCTS or 0 in (m, n, k):
+        if not is_float(self.anchor.dtype) or m * n * k < PLAIN_PRODUCTS or 0 in (m, n, k):
             return self._loops()
         if not (left or right) or (min(m, n) == 1 and k >= 2 * LANES and self._along_depth()):
             return self._loops()

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType
+from ..dtypes import DType, is_bool, is_float, limits
 from ..index import Index, Quot, Var
 from ..ops.table import OPS
 from .nest import (
@@ -70,9 +70,9 @@ def execute(kernel: Kernel, buffers: Mapping[str, Buffer]) -> None:
 
 def unwritten(size: int, dtype: DType) -> Buffer:
     """An array of values that show up if anything reads them."""
-    if dtype.kind == "f":
+    if is_float(dtype):
         return np.full(size, np.nan, dtype)
-    return np.full(size, dtype.kind == "b" or np.iinfo(dtype).min, dtype)
+    return np.full(size, is_bool(dtype) or limits(dtype)[0], dtype)
 
 
 def _check(p: Param, array: Buffer) -> None:

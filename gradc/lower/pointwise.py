@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from ..dtypes import DType
+from ..dtypes import DType, is_bool
 from ..graph import Graph, Node
 from ..index import Indices, Var, flatten
 from ..ops.table import Kind
@@ -218,4 +218,4 @@ def _variables(index: Indices) -> frozenset[Var]:
 
 
 def zero(dtype: DType) -> Literal:
-    return Literal(False if dtype.kind == "b" else 0, dtype)
+    return Literal(False if is_bool(dtype) else 0, dtype)

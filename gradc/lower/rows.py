@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from ..dtypes import item_bytes
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten
 from ..passes.cost import LANES, STACK_BYTES
@@ -208,7 +209,7 @@ class RowNest:
     def _array(self, name: str, node: Node, size: int) -> tuple[str, bool]:
         """A new local array; large ones become scratch in the arena. True if it is on the stack."""
         name = self.names.fresh(identifier(name))
-        if size * node.dtype.itemsize <= STACK_BYTES:
+        if size * item_bytes(node.dtype) <= STACK_BYTES:
             return name, True
         self.scratch.append(Param(name, node.dtype, size, (size,), written=True))
         return name, False

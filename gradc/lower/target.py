@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..dtypes import DType
+from ..dtypes import DType, item_bytes
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Target:
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector; 1 where there are none."""
-        return max(1, self.vector_bytes // dtype.itemsize)
+        return max(1, self.vector_bytes // item_bytes(dtype))
 
     def tile(self, dtype: DType, rows: int) -> TileShape:
         """The tile for a contraction of `rows` rows: few rows leave room for more vectors."""

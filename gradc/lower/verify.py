@@ -14,6 +14,7 @@ from bisect import bisect_left, bisect_right, insort
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from ..dtypes import item_bytes
 from ..passes.offsets import PlanError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _verify_sizes(plan: EntryPlan, call: Call) -> None:
         needed = [call.size] * len(call.places)
     else:
         params = (*call.kernel.params, *call.kernel.scratch)
-        needed = [p.size * p.dtype.itemsize for p in params]
+        needed = [p.size * item_bytes(p.dtype) for p in params]
     for place, nbytes, *values in zip(call.places, needed, call.reads, call.writes, strict=True):
         for node in values:
             if node is not None and plan.graph[node].nbytes != nbytes:

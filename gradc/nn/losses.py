@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import functions as fn
-from ..dtypes import F32, I32
+from ..dtypes import F32, I32, is_integer, item_bytes
 from ..errors import DTypeError, ShapeError
 from ..trace import Value, error, spec_of
 from .activations import softplus
@@ -67,7 +67,7 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
     """A mask [..., classes], true at each label."""
     if not isinstance(labels, Value):
         labels = np.asarray(labels)
-    if labels.dtype.kind not in "iu":
+    if not is_integer(labels.dtype):
         raise error(
             DTypeError,
             "GC323",
@@ -84,7 +84,7 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
         )
     classes = np.shape(scores)[-1]
     labels = fn.bounded(labels, lower=0, upper=classes)
-    if labels.dtype.itemsize < I32.itemsize:
+    if item_bytes(labels.dtype) < item_bytes(I32):
         labels = fn.astype(labels, I32)  # so that every class number fits
     return labels[..., None] == fn.arange(classes, dtype=labels.dtype)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import SHORT, Spec
+from ..dtypes import SHORT, Spec, is_bool
 from ..errors import DTypeError, ShapeError, fail
 from .table import Attrs, Kind, Sample, op
 
@@ -30,7 +30,7 @@ def free_axes(ndim: int, contract: Axes, batch: Axes) -> Axes:
 def _rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
     a, b = args
     contract, batch = attrs["contract"], attrs["batch"]
-    if a.dtype != b.dtype or a.dtype.kind == "b":
+    if a.dtype != b.dtype or is_bool(a.dtype):
         names = f"`{SHORT[a.dtype]}` and `{SHORT[b.dtype]}`"
         raise fail(DTypeError, "GC110", f"`dot` needs two operands of one number type, got {names}")
     for operand, own in ((a, contract[0] + batch[0]), (b, contract[1] + batch[1])):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import SHORT, DType, Spec
+from ..dtypes import SHORT, DType, Spec, is_signed
 from ..errors import DTypeError, ShapeError, fail
 from ..index import Index, Indices, Shape, Source, divmod_index, flatten, unflatten
 from .table import Attrs, Kind, Sample, ShapeRule, op
@@ -240,7 +240,7 @@ def _samples(*cases: tuple[tuple[tuple[int, ...], ...], dict[str, Any]]) -> Any:
                 dtype: DType = np.dtype(name)
                 args = tuple(np.asarray(rng.uniform(-9, 9, shape), dtype) for shape in shapes)
                 own = dict(attrs)
-                if "value" in own and dtype.kind == "i":
+                if "value" in own and is_signed(dtype):
                     own["value"] = int(own["value"])
                 yield Sample(args, own, order)
 

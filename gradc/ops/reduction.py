@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import I32, SHORT, DType, Spec
+from ..dtypes import I32, SHORT, DType, Spec, is_float, kind_of, limits
 from ..errors import DTypeError, ShapeError, fail
 from .rules import CAST_HELP, INTEGERS, KIND_NAMES, no_gradient
 from .table import Attrs, Kind, Sample, ShapeRule, op
@@ -28,7 +28,7 @@ def _reduction(kinds: str, *, empty: bool = True, index: bool = False) -> tuple[
             raise fail(ShapeError, "GC111", f"cannot reduce axes {list(axes)} of {a!r}")
         if index and len(axes) != 1:
             raise fail(ShapeError, "GC111", f"`{name}` reduces one axis, got {list(axes)}")
-        if a.dtype.kind not in kinds:
+        if kind_of(a.dtype) not in kinds:
             raise fail(
                 DTypeError,
                 "GC110",
@@ -114,12 +114,12 @@ def _samples(
 
 def _least(dtype: DType) -> float:
     """What no element is less than."""
-    return -math.inf if dtype.kind == "f" else int(np.iinfo(dtype).min)
+    return -math.inf if is_float(dtype) else limits(dtype)[0]
 
 
 def _greatest(dtype: DType) -> float:
     """What no element is greater than."""
-    return math.inf if dtype.kind == "f" else int(np.iinfo(dtype).max)
+    return math.inf if is_float(dtype) else limits(dtype)[1]
 
 
 # fmt: off

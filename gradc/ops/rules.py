@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import BOOL, F32, F64, SHORT, Spec
+from ..dtypes import BOOL, F32, F64, SHORT, Spec, kind_of
 from ..errors import DTypeError, ShapeError, fail
 from .table import Attrs, Kind, Sample, ShapeRule
 
@@ -56,7 +56,7 @@ def elementwise_rule(kinds: str, count: int, *, result_bool: bool = False) -> Sh
             raise fail(DTypeError, "GC100", f"`{name}` takes {count} operands, got {len(args)}")
         shape = same_shape(name, args)
         for a in args:
-            if a.dtype.kind not in kinds:
+            if kind_of(a.dtype) not in kinds:
                 raise fail(
                     DTypeError,
                     "GC110",

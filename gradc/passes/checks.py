@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from ..dtypes import is_integer, limits
 from ..errors import GradcError, UnsupportedError, fail
 from ..graph import Graph, Node
 from .rewrite import Rewriter
@@ -39,9 +38,9 @@ def extract_checks(graph: Graph, leaves: int) -> tuple[Graph, tuple[InputCheck, 
         position = graph.inputs.index(origin.id) - leaves
         if position < 0:
             raise _not_an_argument(node, "part of the state")
-        limits = np.iinfo(origin.dtype)
+        least, greatest = limits(origin.dtype)
         lower, upper = node.attrs["lower"], node.attrs["upper"]
-        if lower > limits.min or upper <= limits.max:  # else no integer of this dtype is outside
+        if lower > least or upper <= greatest:  # else no integer of this dtype is outside
             checks.add(InputCheck(position, lower, upper))
         return args[0]
 
@@ -54,7 +53,7 @@ def _origin(graph: Graph, bounded: Node) -> Node:
     node = graph[bounded.args[0]]
     while node.op in SEEN_THROUGH or node.op == "bounded":
         below = graph[node.args[0]]
-        if node.op == "cast" and (below.dtype.kind not in "iu" or node.dtype.kind not in "iu"):
+        if node.op == "cast" and not (is_integer(below.dtype) and is_integer(node.dtype)):
             break
         node = below
     if node.op == "input":

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..dtypes import item_bytes
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE, SCRATCH_BYTES
@@ -139,7 +140,7 @@ def _arrange(
         return None
     domain = Domain(outer, rows, level, tuple(trailing), tuple(carried), tuple(after))
     scratch = _scratch(graph, nodes, domain, stored)
-    inner_bytes = sum(_inner_size(graph[i], depth) * graph[i].dtype.itemsize for i in scratch)
+    inner_bytes = sum(_inner_size(graph[i], depth) * item_bytes(graph[i].dtype) for i in scratch)
     if inner_bytes > SCRATCH_BYTES:
         return None
     return Domain(outer, rows, level, domain.trailing, domain.carried, domain.after, scratch)

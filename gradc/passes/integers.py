@@ -7,9 +7,7 @@ division by a zero that it can see).
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..dtypes import BOOL, DType
+from ..dtypes import BOOL, is_float, is_unsigned, item_bytes, limits
 from .rules import Args, Attrs, Simplifier, rule
 
 DIVISIONS = ("floor_divide", "remainder")
@@ -19,7 +17,7 @@ DIVISIONS = ("floor_divide", "remainder")
 def compared_with_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Known in advance, but that NaN is not equal to itself."""
     a, b = (s.node(x) for x in args)
-    if a is not b or (a.dtype.kind == "f" and op not in ("less", "greater")):
+    if a is not b or (is_float(a.dtype) and op not in ("less", "greater")):
         return None
     return s.filled(op in ("less_equal", "greater_equal", "equal"), a.shape, BOOL)
 
@@ -33,16 +31,16 @@ def same_operands(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | Non
 def taken_from_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Nothing is left of an integer; but infinity less infinity is NaN."""
     a = s.node(args[0])
-    return s.filled(0, a.shape, a.dtype) if args[0] == args[1] and a.dtype.kind != "f" else None
+    return s.filled(0, a.shape, a.dtype) if args[0] == args[1] and not is_float(a.dtype) else None
 
 
 @rule("less", "less_equal", "greater", "greater_equal")
 def compared_with_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """No integer is less than its dtype's least, or greater than its greatest."""
     a = s.node(args[0])
-    if a.dtype.kind == "f":
+    if is_float(a.dtype):
         return None
-    least, greatest = _limits(a.dtype)
+    least, greatest = limits(a.dtype)
     low, high = (s.scalar(x) for x in args)
     if op in ("greater", "less_equal"):
         low, high = high, low  # now asks `low < high`, or whether that is not so
@@ -55,27 +53,20 @@ def compared_with_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int
 def limited_by_limit(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """The least or greatest value of an integer dtype wins always, or never."""
     a, b = args
-    if s.node(a).dtype.kind == "f":
+    if is_float(s.node(a).dtype):
         return None
-    least, greatest = _limits(s.node(a).dtype)
+    least, greatest = limits(s.node(a).dtype)
     winner, loser = (greatest, least) if op == "maximum" else (least, greatest)
     if s.scalar(a) == winner or s.scalar(b) == loser:
         return a
     return b if s.scalar(b) == winner or s.scalar(a) == loser else None
 
 
-def _limits(dtype: DType) -> tuple[int, int]:
-    """The least and the greatest value of an integer dtype, or of bool."""
-    if dtype.kind == "b":
-        return 0, 1
-    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
-
-
 @rule("floor_divide", "remainder")
 def by_zero_or_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """An integer divided by 0 is 0, and 0 remains."""
     a = s.node(args[0])
-    if a.dtype.kind == "f" or not (s.scalar(args[1]) == 0 or args[0] == args[1]):
+    if is_float(a.dtype) or not (s.scalar(args[1]) == 0 or args[0] == args[1]):
         return None
     zero = s.filled(0, a.shape, a.dtype)
     if op == "remainder" or args[0] != args[1]:
@@ -87,10 +78,10 @@ def by_zero_or_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int |
 def shifted_out(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """A shift by the width or more leaves 0, or the sign."""
     a, count = s.node(args[0]), s.scalar(args[1])
-    width = 8 * a.dtype.itemsize
+    width = 8 * item_bytes(a.dtype)
     if count is None or 0 <= count < width:
         return None
-    if op == "bitwise_left_shift" or a.dtype.kind == "u":
+    if op == "bitwise_left_shift" or is_unsigned(a.dtype):
         return s.filled(0, a.shape, a.dtype)
     return s.make(op, (a.id, s.filled(width - 1, a.shape, a.dtype)), attrs)
 
@@ -100,7 +91,7 @@ def of_zero(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Zero times, and, or divided by anything is zero; in floats it may be NaN or -0."""
     a = s.node(args[0])
     zeros = [x for x in args if s.scalar(x) == 0]
-    if a.dtype.kind == "f" or not zeros or (op in DIVISIONS and zeros[0] != args[0]):
+    if is_float(a.dtype) or not zeros or (op in DIVISIONS and zeros[0] != args[0]):
         return None
     return zeros[0]
 
@@ -109,7 +100,7 @@ def of_zero(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
 def with_zero(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Nothing is added."""
     a, b = args
-    if s.node(a).dtype.kind == "f":
+    if is_float(s.node(a).dtype):
         return None
     if s.scalar(b) == 0:
         return a

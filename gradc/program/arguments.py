@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import SHORT, short
+from ..dtypes import SHORT, is_bool, is_float, is_integer, is_numeric, limits, short
 from ..emit.entry import Argument, Entry
 from ..errors import DataError, DTypeError, ShapeError, fail
 from ..tree import Tree, flatten
@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 def describe(value: Any) -> str:
     """`f64[3, 4]` for an array, the class for anything that NumPy holds as an object."""
     array = as_array(value)
-    if array.dtype.kind == "O" and not hasattr(value, "dtype"):
+    if array.dtype == np.dtype(object) and not hasattr(value, "dtype"):
         return f"a `{type(value).__name__}`"
     if array.dtype not in SHORT:
         return f"{array.dtype}{list(array.shape)}"
@@ -69,10 +69,10 @@ def in_dtype(a: Argument, value: Any, array: Array) -> Array:
     """`array`, which is `value`, in the dtype of the argument, or a `DTypeError`."""
     if array.dtype == a.dtype:
         return array
-    if not hasattr(value, "dtype") and array.dtype.kind in "biuf":
+    if not hasattr(value, "dtype") and is_numeric(array.dtype):
         with np.errstate(invalid="ignore", over="ignore"):
             converted = array.astype(a.dtype)
-        if a.dtype.kind == "f" or np.array_equal(converted, array):
+        if is_float(a.dtype) or np.array_equal(converted, array):
             return converted
     raise fail(
         DTypeError,
@@ -84,16 +84,15 @@ def in_dtype(a: Argument, value: Any, array: Array) -> Array:
 
 def scalar(a: Argument, value: Any) -> Any:
     """A scalar argument as the Python number that cffi passes by value."""
-    kind = a.dtype.kind
-    if kind == "f" and is_number(value):
+    if is_float(a.dtype) and is_number(value):
         return float(value)
-    if kind in "iu" and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-        info = np.iinfo(a.dtype)
-        if info.min <= value <= info.max:
+    if is_integer(a.dtype) and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        least, greatest = limits(a.dtype)
+        if least <= value <= greatest:
             return int(value)
         message = f"argument `{a.name}`: {value} does not fit `{SHORT[a.dtype]}`"
         raise fail(DataError, "GC404", message)
-    if kind == "b" and isinstance(value, (bool, np.bool_)):
+    if is_bool(a.dtype) and isinstance(value, (bool, np.bool_)):
         return int(value)
     got = describe(value) if hasattr(value, "dtype") else f"a `{type(value).__name__}`"
     message = f"argument `{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import is_float
 from ..emit.entry import Argument
 from ..errors import GradcError, users_traceback
 from ..tree import Tree
@@ -191,7 +192,7 @@ def _inputs(
     given, tests = [], []
     for k, (a, v) in enumerate(zip(native.entry.args, values, strict=True)):
         if not a.shape:
-            tests.append(f"{v}.__class__ is _float" if a.dtype.kind == "f" else "False")
+            tests.append(f"{v}.__class__ is _float" if is_float(a.dtype) else "False")
             given.append(v)
             continue
         scope |= {f"_dtype{k}": a.dtype, f"_shape{k}": a.shape, f"_type{k}": native.c_array(a)}
@@ -231,6 +232,6 @@ def _outputs(
 def _number(a: Argument, value: str, form: Form, scope: dict[str, Any]) -> str:
     """A 0-d output: `value` is the Python number that cffi made of it."""
     if form.floats:
-        return value if a.dtype.kind == "f" else f"_float({value})"
+        return value if is_float(a.dtype) else f"_float({value})"
     scope[f"_as_{a.dtype.name}"] = a.dtype.type
     return f"_as_{a.dtype.name}({value})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autodiff import gradient_of
+from ..dtypes import is_float
 from ..interpret import interpret
 from ..trace import trace_tree
 
@@ -69,7 +70,7 @@ def _random_batch(step: TrainStep, rng: np.random.Generator) -> list[Array]:
     limits = {c.position: (c.lower, c.upper) for c in entry.checks}
     batch = []
     for k, spec in enumerate(step.specs):
-        if spec.dtype.kind == "f":
+        if is_float(spec.dtype):
             batch.append(rng.standard_normal(spec.shape).astype(spec.dtype))
         else:
             low, high = limits.get(k, (0, 2))
@@ -81,7 +82,7 @@ def _gradients(recipe: Recipe, batch: list[Array], rng: np.random.Generator) -> 
     """Directional derivatives of each parameter, with everything in float64."""
     params = {p: np.asarray(recipe.state["params"][p], np.float64) for p in recipe.trained}
     rest = {p: v for p, v in recipe.state["params"].items() if p not in params}
-    wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in batch]
+    wide = [x.astype(np.float64) if is_float(x.dtype) else x for x in batch]
 
     def loss(values: dict[str, Any], *data: Any) -> Any:
         return recipe.losses({**rest, **values}, *data)[0]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from ..dtypes import item_bytes
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from ..pipeline import Compiled, Job
@@ -60,7 +61,7 @@ def kernel_infos(compiled: Compiled) -> list[KernelInfo]:
             nodes = [job.graph[i] for i in call.kernel.nodes]
             spans = (n.span for n in nodes if n.span is not None)
             size = sum(
-                p.size * p.dtype.itemsize for p in (*call.kernel.params, *call.kernel.scratch)
+                p.size * item_bytes(p.dtype) for p in (*call.kernel.params, *call.kernel.scratch)
             )
             found.append(
                 KernelInfo(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import short
+from ..dtypes import is_integer, short
 from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
 from .arguments import as_array, as_in_c, check_range, convert, describe, in_dtype, wrong_count
@@ -98,7 +98,7 @@ def _samples(arrays: Sequence[tuple[Argument, Array]]) -> int:
 def _order(order: Any, batch: int, samples: int) -> Array:
     """Sample indices as the C wants them."""
     rows = as_array(order, "order")
-    if rows.dtype.kind not in "iu" and rows.size:
+    if not is_integer(rows.dtype) and rows.size:
         message = f"`order` holds sample indices, which are integers, got {describe(order)}"
         raise fail(DTypeError, "GC416", message)
     if rows.ndim != 2 or rows.shape[1] != batch:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import gradient_of
-from ..dtypes import Spec
+from ..dtypes import Spec, is_float, item_bytes
 from ..errors import ArgumentError, ShapeError, TraceError, fail
 from ..trace import argument_names, error, spec_of
 from ..tree import flatten
@@ -48,10 +48,10 @@ class Recipe:
             if self.owner[path] == path:
                 params[path] = leaf if tied else np.asarray(leaf, spec_of(leaf, path).dtype)
         dtypes = {path: spec_of(leaf, path).dtype for path, leaf in params.items()}
-        self.trained = [path for path, dtype in dtypes.items() if dtype.kind == "f"]
+        self.trained = [path for path, dtype in dtypes.items() if is_float(dtype)]
         if not self.trained:
             raise fail(TraceError, "GC508", "the model has no floating-point parameters to train")
-        widest = max((dtypes[p] for p in self.trained), key=lambda d: d.itemsize)
+        widest = max((dtypes[p] for p in self.trained), key=item_bytes)
         rate = getattr(optimizer, "lr", None)
         self.lr = widest.type(rate) if is_number(rate) else None
         opt = optimizer.init({p: params[p] for p in self.trained})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import BOOL, F32, I64, DType, Spec, as_dtype, is_float
+from ..dtypes import BOOL, F32, I64, DType, Spec, as_dtype, is_float, is_unsigned
 from ..errors import Label, ShapeError, fail
 from .context import error, user_span
 from .indexing import basic_index
@@ -62,7 +62,7 @@ def _sum_dtype(dtype: DType) -> DType:
     """Integers and bools are summed in 64 bits, as NumPy does."""
     if is_float(dtype):
         return dtype
-    return np.dtype("uint64") if dtype.kind == "u" else I64
+    return np.dtype("uint64") if is_unsigned(dtype) else I64
 
 
 def _position(name: str) -> Callable[..., Value]:

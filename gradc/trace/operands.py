@@ -13,7 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, Spec, as_dtype, default_dtype, promote, weak
+from ..dtypes import (
+    DType,
+    Spec,
+    as_dtype,
+    bits_of,
+    default_dtype,
+    is_numeric,
+    kind_of,
+    promote,
+    weak,
+)
 from ..errors import (
     DTypeError,
     GradcError,
@@ -70,7 +80,7 @@ def _as_array(operand: Any) -> np.ndarray[Any, Any]:
     array = (
         np.asarray(operand) if isinstance(operand, (np.ndarray, np.generic, list, tuple)) else None
     )
-    if array is None or array.dtype.kind not in "biuf":
+    if array is None or not is_numeric(array.dtype):
         name = array.dtype.name if array is not None else type(operand).__name__
         raise error(UnsupportedError, "GC217", f"a `{name}` cannot be used as an array")
     return array
@@ -78,7 +88,7 @@ def _as_array(operand: Any) -> np.ndarray[Any, Any]:
 
 def _is_uniform(array: np.ndarray[Any, Any]) -> bool:
     """Whether all elements have the same bits."""
-    bits = np.ascontiguousarray(array).reshape(-1).view(f"u{array.dtype.itemsize}")
+    bits = bits_of(array)
     return bool((bits == bits[0]).all())
 
 
@@ -101,7 +111,7 @@ def promoted(owner: Trace, operands: Sequence[Any]) -> list[Value]:
         common = reduce(promote, strong)
     else:
         kinds = [default_dtype(v) for v in arrays]
-        common = max(kinds, key=lambda d: "bif".index(d.kind))
+        common = max(kinds, key=lambda d: "bif".index(kind_of(d)))
     values = []
     for v in arrays:
         if isinstance(v, Value):
