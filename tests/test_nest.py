@@ -194,6 +194,19 @@ def kernel(*body: Stmt) -> Kernel:
     return Kernel("k", (x, y), (0, 1), body, (1,))
 
 
+def columns(count: int, start: int = 0) -> tuple[Stmt, ...]:
+    """Some columns of row i, each element replaced."""
+    index = at(I) * 3 + at(Var("c", count)) + start
+    return (For(Var("c", count), (load(index), store(index))),)
+
+
+def blocks(count: int, start: int = 0) -> tuple[Stmt, ...]:
+    """Some rows, each element replaced."""
+    rows = Var("r", count)
+    index = at(rows) * 3 + at(J) + start
+    return (For(rows, (For(J, (load(index), store(index))),)),)
+
+
 ROW_SUM = (
     Declare("total", F32, Literal(0.0, F32)),
     For(J, (load(HERE), Accumulate("total", None, "sum", Ref("v", F32), F32))),
@@ -209,6 +222,8 @@ IN_PLACE = {
         *nest(load(TURNED), Accumulate("total", None, "sum", Ref("v", F32), F32)),
         *nest(store(name="total")),
     ),
+    "in blocks of columns": (For(I, columns(2)), For(I, columns(1, start=2))),
+    "in blocks of rows": (*blocks(2), *blocks(1, start=6)),
 }
 NOT_IN_PLACE = {
     "transposed": nest(load(TURNED), store()),
@@ -222,6 +237,8 @@ NOT_IN_PLACE = {
             For(J, (store(name="total"),)),
         )),
     ),
+    "in blocks of columns that overlap": (For(I, columns(2)), For(I, columns(2, start=1))),
+    "in blocks of rows that overlap": (*blocks(2), *blocks(2, start=3)),
     "written twice": (*nest(load(HERE), store()), *nest(load(HERE), store())),
 }  # fmt: skip
 

@@ -5,7 +5,8 @@ leaves is safe: every read of the input happens before the write that would dest
 
 An element may be written over when nothing reads it any more: each read of the input is either at
 the same index as the write and before it, or in an earlier loop over the same row, or in an earlier
-loop altogether.
+loop altogether, or never of an element that this write reaches (as where a matrix is updated in
+blocks of columns).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
     pairs: list[tuple[int, int]] = []
     for o, out in enumerate(kernel.params):
         writes = [a for a in accesses if a.buffer == out.name and a.writes]
-        if not out.written or len(writes) != 1:
+        if not out.written or not writes:
             continue
         for i, source in enumerate(kernel.params):
             if (
@@ -44,7 +45,7 @@ def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
             ):
                 continue
             reads = [a for a in accesses if a.buffer == source.name]
-            if reads and all(_before(read, writes[0]) for read in reads):
+            if reads and all(_safe(read, write) for read in reads for write in writes):
                 pairs.append((i, o))
     return pairs
 
@@ -68,6 +69,34 @@ def _accesses(
                 for load in (s.a, s.b):
                     yield Access(here, path, load.buffer, load.index, False)
                 yield from _accesses(s.epilogue, (*path, (here, s.row)), counter)
+
+
+def _safe(read: Access, write: Access) -> bool:
+    return _before(read, write) or _disjoint(read.index, write.index)
+
+
+def _disjoint(a: Index, b: Index) -> bool:
+    """Whether two indices never meet, in whichever iterations: one lies below the other, in memory
+    or within rows of one length that both have as a stride.
+    """
+    if not (a.affine and b.affine):
+        return False
+    if _apart(a.bounds, b.bounds):
+        return True
+    for stride in {abs(k) for index in (a, b) for _, k in index.terms}:
+        rests = [_rest(index, stride).bounds for index in (a, b)]
+        if all(low >= 0 and high < stride for low, high in rests) and _apart(*rests):
+            return True
+    return False
+
+
+def _apart(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    return a[1] < b[0] or b[1] < a[0]
+
+
+def _rest(index: Index, stride: int) -> Index:
+    """What is left of an index without whole multiples of a stride."""
+    return Index(tuple((v, k) for v, k in index.terms if k % stride), index.const % stride)
 
 
 def _before(read: Access, write: Access) -> bool:
