@@ -43,12 +43,13 @@ def contraction_cost(
 ) -> float:
     """Cost of a contraction tile with `columns` on the vector axis.
 
-    `columns_contiguous`: the vector operand lies contiguously along the columns, else it is packed;
+    `columns_contiguous`: the vector operand lies contiguously along the columns, so that only what
+    is left beside whole vectors is packed, else all of it is;
     `output_contiguous`: so does the output, else it is written element by element.
     """
     width = min(lanes, 1 << max(columns - 1, 0).bit_length())
     padded = round_up(columns, width)
     products = rows * (padded / lanes if columns >= lanes else 1) * depth
-    pack = 0.0 if columns_contiguous and padded == columns else PACK_COST * depth * columns
+    pack = PACK_COST * depth * (columns % lanes if columns_contiguous else columns)
     scatter = 0.0 if output_contiguous else SCATTER_COST * rows * columns
     return products + pack + scatter

@@ -53,23 +53,16 @@ GRADC_KERNEL void forward_fc1_relu(
 }
 
 /* fc2 f32[64, 10]; mnist.py:28
- * fc2 = (fc1_relu @ fc2_weight.T) + fc2_bias */
+ * fc2 = (fc1_relu @ fc2_weight) + fc2_bias */
 GRADC_KERNEL void forward_fc2(
     const float *restrict fc2_weight, const float *restrict fc2_bias,
-    const float *restrict fc1_relu, float *restrict fc2, float *restrict fc2_weight_panel,
-    float *restrict fc2_weight_panel_2)
+    const float *restrict fc1_relu, float *restrict fc2, float *restrict fc2_weight_panel)
 {
-    for (size_t p = 0; p < 128; ++p) {
-        for (size_t c = 0; c < 8; ++c) {
-            const float value = fc2_weight[c * 128 + p];
-            fc2_weight_panel[p * 8 + c] = value;
-        }
-    }
     for (size_t i = 0; i < 64; i += 4) {
         gradc_f32x8 acc[4] = {{0}};
         for (size_t p = 0; p < 128; ++p) {
             gradc_f32x8 b;
-            memcpy(&b, &fc2_weight_panel[p * 8], sizeof b);
+            memcpy(&b, &fc2_weight[p * 10], sizeof b);
             for (size_t r = 0; r < 4; ++r) {
                 const float a = fc1_relu[(i + r) * 128 + p];
                 acc[r] += a * b;
@@ -90,18 +83,18 @@ GRADC_KERNEL void forward_fc2(
     }
     for (size_t p = 0; p < 128; ++p) {
         for (size_t c = 0; c < 2; ++c) {
-            const float value = fc2_weight[c * 128 + p + 1024];
-            fc2_weight_panel_2[p * 4 + c] = value;
+            const float value = fc2_weight[p * 10 + c + 8];
+            fc2_weight_panel[p * 4 + c] = value;
         }
         for (size_t c = 0; c < 2; ++c) {
-            fc2_weight_panel_2[p * 4 + c + 2] = 0.0f;
+            fc2_weight_panel[p * 4 + c + 2] = 0.0f;
         }
     }
     for (size_t i = 0; i < 64; i += 4) {
         gradc_f32x4 acc[4] = {{0}};
         for (size_t p = 0; p < 128; ++p) {
             gradc_f32x4 b;
-            memcpy(&b, &fc2_weight_panel_2[p * 4], sizeof b);
+            memcpy(&b, &fc2_weight_panel[p * 4], sizeof b);
             for (size_t r = 0; r < 4; ++r) {
                 const float a = fc1_relu[(i + r) * 128 + p];
                 acc[r] += a * b;
@@ -237,18 +230,24 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
 }
 
 /* d_fc1 f32[64, 128]; gradient of mnist.py:28
- * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight) */
+ * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight.T) */
 GRADC_KERNEL void backward_d_fc1(
     const float *restrict fc2_weight, const float *restrict fc1_relu, const float *restrict d_fc2,
-    float *restrict d_fc1)
+    float *restrict d_fc1, float *restrict fc2_weight_panel)
 {
     for (size_t j = 0; j < 128; j += 16) {
+        for (size_t p = 0; p < 10; ++p) {
+            for (size_t c = 0; c < 16; ++c) {
+                const float value = fc2_weight[(j + c) * 10 + p];
+                fc2_weight_panel[p * 16 + c] = value;
+            }
+        }
         for (size_t i = 0; i < 64; i += 4) {
             gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 10; ++p) {
                 gradc_f32x8 b[2];
                 for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc2_weight[p * 128 + j + v * 8], sizeof b[v]);
+                    memcpy(&b[v], &fc2_weight_panel[p * 16 + v * 8], sizeof b[v]);
                 }
                 for (size_t r = 0; r < 4; ++r) {
                     const float a = d_fc2[(i + r) * 10 + p];
@@ -276,9 +275,9 @@ GRADC_KERNEL void backward_d_fc1(
     }
 }
 
-/* momentum_fc2_weight f32[10, 128], fc2_weight f32[10, 128]; gradient of mnist.py:28,
+/* momentum_fc2_weight f32[128, 10], fc2_weight f32[128, 10]; gradient of mnist.py:28,
  * mnist.py:39
- * dot = d_fc2.T @ fc1_relu
+ * dot = fc1_relu.T @ d_fc2
  * mul = 0.001 * fc2_weight
  * add = dot + mul
  * mul_2 = 0.9 * momentum_fc2_weight
@@ -289,16 +288,16 @@ GRADC_KERNEL void update_fc2_weight(
     const float lr, float *restrict fc2_weight, float *restrict momentum_fc2_weight,
     const float *restrict fc1_relu, const float *restrict d_fc2)
 {
-    for (size_t j = 0; j < 128; j += 16) {
-        for (size_t i = 0; i < 10; i += 5) {
+    for (size_t i = 0; i < 128; i += 16) {
+        for (size_t j = 0; j < 10; j += 5) {
             gradc_f32x8 acc[5][2] = {{{0}}};
             for (size_t p = 0; p < 64; ++p) {
                 gradc_f32x8 b[2];
                 for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc1_relu[p * 128 + j + v * 8], sizeof b[v]);
+                    memcpy(&b[v], &fc1_relu[p * 128 + i + v * 8], sizeof b[v]);
                 }
                 for (size_t r = 0; r < 5; ++r) {
-                    const float a = d_fc2[p * 10 + i + r];
+                    const float a = d_fc2[p * 10 + j + r];
                     for (size_t v = 0; v < 2; ++v) {
                         acc[r][v] += a * b[v];
                     }
@@ -313,16 +312,16 @@ GRADC_KERNEL void update_fc2_weight(
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
-                    const float momentum_fc2_weight_at = momentum_fc2_weight[(i + r) * 128 + j + c];
+                    const float momentum_fc2_weight_at = momentum_fc2_weight[(i + c) * 10 + j + r];
                     const float mul = 0.9f * momentum_fc2_weight_at;
-                    const float fc2_weight_at = fc2_weight[(i + r) * 128 + j + c];
+                    const float fc2_weight_at = fc2_weight[(i + c) * 10 + j + r];
                     const float mul_2 = 0.001f * fc2_weight_at;
                     const float add = sum + mul_2;
                     const float add_2 = mul + add;
-                    momentum_fc2_weight[(i + r) * 128 + j + c] = add_2;
+                    momentum_fc2_weight[(i + c) * 10 + j + r] = add_2;
                     const float mul_3 = lr * add_2;
                     const float sub = fc2_weight_at - mul_3;
-                    fc2_weight[(i + r) * 128 + j + c] = sub;
+                    fc2_weight[(i + c) * 10 + j + r] = sub;
                 }
             }
         }
@@ -504,21 +503,20 @@ float mnist_step(
     unsigned char *const base = (unsigned char *)arena;
     float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-5 */
     float *const fc2 = (float *)(void *)(base + 32768); /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 8], kernels 2-2 */
-    float *const fc2_weight_panel_2 = (float *)(void *)(base + 39424); /* f32[128, 4], kernels 2-2 */
+    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 4], kernels 2-2 */
     float *const d_fc2 = (float *)(void *)(base + 65536); /* f32[64, 10], kernels 3-5 */
+    float *const fc2_weight_panel_2 = (float *)(void *)(base + 68096); /* f32[10, 16], kernels 4-4 */
     float *const d_fc1 = (float *)(void *)(base + 32768); /* f32[64, 128], kernels 4-7 */
 
     float loss;
     /* forward pass */
     forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
-    forward_fc2(
-        state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel, fc2_weight_panel_2);
+    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
     /* the forward pass ends in the loss, where the backward pass begins */
     loss_and_d_fc2_and_fc2_bias(
         lr, state->fc2_bias, state->momentum_fc2_bias, y, fc2, &loss, accuracy, d_fc2);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
-    backward_d_fc1(state->fc2_weight, fc1_relu, d_fc2, d_fc1);
+    backward_d_fc1(state->fc2_weight, fc1_relu, d_fc2, d_fc1, fc2_weight_panel_2);
     update_fc2_weight(lr, state->fc2_weight, state->momentum_fc2_weight, fc1_relu, d_fc2);
     update_fc1_bias(lr, state->fc1_bias, state->momentum_fc1_bias, d_fc1);
     update_fc1_weight(lr, state->fc1_weight, state->momentum_fc1_weight, x, d_fc1);
@@ -535,8 +533,8 @@ size_t mnist_steps(
     size_t count, const float lr, float *loss, float *accuracy, void *arena)
 {
     unsigned char *const base = (unsigned char *)arena;
-    float *const x_batch = (float *)(void *)(base + 68096); /* f32[64, 784] */
-    int32_t *const y_batch = (int32_t *)(void *)(base + 268800); /* i32[64] */
+    float *const x_batch = (float *)(void *)(base + 68736); /* f32[64, 784] */
+    int32_t *const y_batch = (int32_t *)(void *)(base + 269440); /* i32[64] */
     for (size_t k = 0; k < count; ++k) {
         for (size_t i = 0; i < 64; ++i) {
             const size_t sample = order[k * 64 + i];
@@ -564,13 +562,11 @@ float mnist_evaluate(
     unsigned char *const base = (unsigned char *)arena;
     float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-2 */
     float *const fc2 = (float *)(void *)(base + 32768); /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 8], kernels 2-2 */
-    float *const fc2_weight_panel_2 = (float *)(void *)(base + 39424); /* f32[128, 4], kernels 2-2 */
+    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 4], kernels 2-2 */
 
     float loss;
     forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
-    forward_fc2(
-        state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel, fc2_weight_panel_2);
+    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
     forward_loss(y, fc2, &loss, accuracy);
     return loss;
 }
@@ -580,13 +576,11 @@ void mnist_predict(const mnist_state *state, const float *x, float *out, void *a
 {
     unsigned char *const base = (unsigned char *)arena;
     float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-2 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 32768); /* f32[128, 8], kernels 2-2 */
-    float *const fc2_weight_panel_2 = (float *)(void *)(base + 36864); /* f32[128, 4], kernels 2-2 */
+    float *const fc2_weight_panel = (float *)(void *)(base + 32768); /* f32[128, 4], kernels 2-2 */
 
     forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
     /* forward_out, which is the same function on other arrays: */
-    forward_fc2(
-        state->fc2_weight, state->fc2_bias, fc1_relu, out, fc2_weight_panel, fc2_weight_panel_2);
+    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, out, fc2_weight_panel);
 }
 
 void mnist_init(mnist_state *state, uint64_t seed)

@@ -17,9 +17,9 @@ extern "C" {
 #endif
 
 /* Scratch that the caller provides, aligned to 64 bytes; need not survive a call. */
-#define MNIST_ARENA_BYTES 68096
+#define MNIST_ARENA_BYTES 68736
 /* The same for the functions that run many steps, with room for a gathered batch. */
-#define MNIST_STEPS_ARENA_BYTES 269056
+#define MNIST_STEPS_ARENA_BYTES 269696
 
 /* Parameters, optimizer state, counters: everything that is kept between calls. */
 #define MNIST_STATE_BYTES 814208
@@ -27,11 +27,11 @@ typedef struct mnist_state mnist_state;
 struct mnist_state {
     GRADC_ALIGNED(64) float fc1_weight[784 * 128]; /* f32[128, 784], stored as [784, 128] */
     GRADC_ALIGNED(64) float fc1_bias[128]; /* f32[128] */
-    GRADC_ALIGNED(64) float fc2_weight[10 * 128]; /* f32[10, 128] */
+    GRADC_ALIGNED(64) float fc2_weight[128 * 10]; /* f32[10, 128], stored as [128, 10] */
     float fc2_bias[10]; /* f32[10] */
     GRADC_ALIGNED(64) float momentum_fc1_weight[784 * 128]; /* f32[128, 784], stored as [784, 128] */
     GRADC_ALIGNED(64) float momentum_fc1_bias[128]; /* f32[128] */
-    GRADC_ALIGNED(64) float momentum_fc2_weight[10 * 128]; /* f32[10, 128] */
+    GRADC_ALIGNED(64) float momentum_fc2_weight[128 * 10]; /* f32[10, 128], stored as [128, 10] */
     float momentum_fc2_bias[10]; /* f32[10] */
     GRADC_ALIGNED(8) uint64_t step; /* u64[] */
     GRADC_ALIGNED(8) uint64_t seed; /* u64[] */
