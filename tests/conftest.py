@@ -1,8 +1,12 @@
-"""What every test shares: a private build cache, one hypothesis profile, golden files, skips.
+"""What every test shares: a private build cache, one hypothesis profile, golden files, a target.
 
 The build cache is a temporary folder that lives as long as the test run (all its processes), so
 that a program built by two tests is compiled once and the user's own cache is neither read nor
 written. Hypothesis draws the same examples on every run.
+
+`--target` and `--compiler`, or the variables GRADC_TEST_TARGET and GRADC_TEST_COMPILER, run the
+tests as on another machine: what a test builds for "native" is then built for that target, by that
+compiler, except by tests that name their own.
 """
 
 from __future__ import annotations
@@ -18,6 +22,13 @@ from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).resolve().parent
 CACHE_VARIABLE = "GRADC_CACHE_DIR"
+
+# What `native` becomes: a target, and flags after gradc's own.
+TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "native": ("native", ()),
+    "portable": ("portable", ()),
+    "avx2": ("native", ("-march=x86-64-v3",)),
+}
 
 settings.register_profile(
     "gradc",
@@ -36,6 +47,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write what the compiler emits now into tests/golden/ instead of comparing with it",
     )
+    parser.addoption(
+        "--target",
+        choices=list(TARGETS),
+        default=os.environ.get("GRADC_TEST_TARGET") or "native",
+        help="what to build for where a test does not say (default: GRADC_TEST_TARGET, or native)",
+    )
+    parser.addoption(
+        "--compiler",
+        default=os.environ.get("GRADC_TEST_COMPILER") or None,
+        help="the C compiler of tests that do not name one (default: GRADC_TEST_COMPILER, or none)",
+    )
+
+
+def build_for(target: str, compiler: str | None) -> None:
+    """Let `native` mean another target, and have `compiler` found first."""
+    if target not in TARGETS:  # from the variable: pytest has not looked at it
+        raise pytest.UsageError(f"unknown target {target!r}: one of {', '.join(TARGETS)}")
+    if compiler:
+        os.environ["CC"] = compiler
+    forced, cflags = TARGETS[target]
+    if target == "native":
+        return
+    from gradc.program.core import Options
+
+    check = Options.__post_init__
+
+    def force(options: Options) -> None:
+        if options.target == "native":
+            object.__setattr__(options, "target", forced)
+            object.__setattr__(options, "cflags", (*cflags, *options.cflags))
+        check(options)
+
+    Options.__post_init__ = force  # type: ignore[method-assign]
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -46,6 +90,7 @@ def is_worker(config: pytest.Config) -> bool:
 def pytest_configure(config: pytest.Config) -> None:
     if not is_worker(config):
         os.environ[CACHE_VARIABLE] = tempfile.mkdtemp(prefix="gradc-test-cache-")
+    build_for(config.getoption("--target"), config.getoption("--compiler"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
