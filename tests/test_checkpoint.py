@@ -83,7 +83,9 @@ def test_equal_content_is_equal_bytes_in_any_process(tmp_path: Path) -> None:
         save(sys.argv[1], tensors, {n: n for n in sys.argv[2]})
     """)
     for name, order in (("1", "abcdefgh"), ("2", "hgfedcba")):
-        subprocess.run([sys.executable, "-c", script, tmp_path / name, order], check=True)
+        subprocess.run(
+            [sys.executable, "-c", script, tmp_path / name, order], check=True, timeout=60
+        )
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
@@ -313,7 +315,7 @@ def test_a_kill_while_writing_leaves_the_checkpoint_before(saved: Path) -> None:
         checkpoint.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
         checkpoint.save(sys.argv[1], {"a": np.zeros(3, np.float32)})
     """)
-    done = subprocess.run([sys.executable, "-c", script, saved / "m"])
+    done = subprocess.run([sys.executable, "-c", script, saved / "m"], timeout=60)
     assert done.returncode == -signal.SIGKILL
     left = sorted(p.name for p in saved.iterdir())
     assert len(left) == 2  # the draft could not be removed by the dead

@@ -8,12 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import command_line as commands
 import pytest
 from command_line import MODEL, ROOT, Run, python
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 model, run = commands.model, commands.run  # fixtures
 
 
@@ -112,16 +114,29 @@ def test_a_damaged_checkpoint_is_refused(run: Run, model: Path) -> None:
     assert (model / "here" / "line.safetensors").read_bytes() == b"damaged"
 
 
+# A command under a disposition of SIGINT: shells start background jobs with it ignored.
+WITH_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, getattr(signal, sys.argv[1]))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
-def test_ctrl_c_saves_says_how_to_resume_and_is_status_130(model: Path) -> None:
+@pytest.mark.parametrize("disposition", ["SIG_DFL", "SIG_IGN"])
+def test_ctrl_c_saves_says_how_to_resume_and_is_status_130(model: Path, disposition: str) -> None:
     words = ["-m", "gradc", "train", "model.py", "--epochs", "100000", "--out", "parts"]
+    command = [sys.executable, "-c", WITH_SIGINT, disposition, sys.executable, *words]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command, options = [sys.executable, *words], {"cwd": model, "env": env, "text": True}
+    options = {"cwd": model, "env": env, "text": True}
     with subprocess.Popen(command, stderr=subprocess.PIPE, **options) as process:
+        limit = threading.Timer(120, process.kill)
+        limit.start()
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("epoch=3 "):
                 process.send_signal(signal.SIGINT)
+        limit.cancel()
     assert process.returncode == 130
     assert line.startswith("continue with `gradc train model.py --epochs 100000 --out parts")
     records = (model / "parts" / "metrics.jsonl").read_text().splitlines()

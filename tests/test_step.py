@@ -80,7 +80,7 @@ def test_evaluate_is_a_step_that_changes_nothing(step):
     value, metrics = step.evaluate(X[:BATCH], Y[:BATCH])
     assert step.state.memory.tobytes() == before
     again, same = step(X[:BATCH], Y[:BATCH])
-    assert value == pytest.approx(again, rel=1e-6)
+    assert value == pytest.approx(again, rel=1e-5)
     assert metrics == same
     assert step.state.memory.tobytes() != before
 

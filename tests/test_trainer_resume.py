@@ -26,6 +26,8 @@ from gradc.train import Callback, History, Trainer, load
 from gradc.train import history as histories
 from gradc.train.progress import Run
 
+pytestmark = pytest.mark.usefixtures("ctrl_c")
+
 # Saving and resuming ------------------------------------------------------------------------------
 
 
@@ -167,7 +169,9 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bytes(tmp_path: Path) ->
         command = [sys.executable, "-c", script, str(folder), str(kill)]
         tests = Path(__file__).resolve().parent
         paths = os.pathsep.join([str(tests.parent), str(tests)])
-        return subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}).returncode
+        return subprocess.run(
+            command, env={**os.environ, "PYTHONPATH": paths}, timeout=120
+        ).returncode
 
     assert run(tmp_path / "whole", 0) == 0
     whole = (tmp_path / "whole" / "line.safetensors").read_bytes()

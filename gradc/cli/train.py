@@ -17,6 +17,7 @@ from ..errors import GradcError, fail
 from ..program import TrainStep
 from ..train import Trainer
 from ..train.history import History, Record
+from ..train.interrupt import ctrl_c_interrupts
 from .build import build
 from .console import Console, duration
 from .target import call, training_step
@@ -28,6 +29,12 @@ FIT_OPTIONS = ("epochs", "shuffle", "seed", "drop_last", "lr")
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """The command."""
+    with ctrl_c_interrupts():
+        return train(arguments, console)
+
+
+def train(arguments: argparse.Namespace, console: Console) -> int:
+    """Build, fit, test and report; returns the status."""
     path, name = arguments.target
     module, step = training_step(path, name, seed=arguments.seed)
     training, test = data_of(module, path)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -37,3 +39,21 @@ class Interrupt:
     def __exit__(self, *_: object) -> None:
         if self.installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt, although the process was started with it ignored.
+
+    So does a shell without job control for `command &`, and whatever starts jobs in the background;
+    a command that is meant to be interrupted listens all the same. A program's own handler stays.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if not ignored or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
