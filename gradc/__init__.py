@@ -17,15 +17,15 @@ __version__ = "0.1.0"
 
 # Where each name is defined: module, then its public names. All other names are array functions.
 _DEFINED_IN = {
-    "autodiff": "GradientCheck GradientError check_grad grad stop_gradient value_and_grad vjp",
-    "dtypes": "Spec bool_ f32 f64 float32 float64 i16 i32 i64 i8 int16 int32 int64 int8 spec "
-    "u16 u32 u64 u8 uint16 uint32 uint64 uint8",
-    "errors": "ArgumentError BuildError CheckpointError DTypeError DataError Diagnostic GradcError "
-    "NonFiniteError ShapeError TraceError UnsupportedError",
-    "graph": "Graph Node",
-    "program": "Function Program TrainStep compile jit program query train_step update",
+    "program": "compile jit train_step program query update Function Program TrainStep",
     "trace": "trace",
+    "graph": "Graph Node",
+    "autodiff": "grad value_and_grad vjp stop_gradient check_grad GradientCheck GradientError",
     "train": "Trainer",
+    "dtypes": "spec Spec bool bool_ f32 f64 float32 float64 i8 i16 i32 i64 int8 int16 int32 int64 "
+    "u8 u16 u32 u64 uint8 uint16 uint32 uint64",
+    "errors": "GradcError TraceError ShapeError DTypeError UnsupportedError ArgumentError "
+    "DataError CheckpointError BuildError NonFiniteError Diagnostic",
 }
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names.split()}
 _PACKAGES = ("nn", "optim")
@@ -104,17 +104,32 @@ def __getattr__(name: str) -> Any:
         return import_module(f".{name}", __name__)
     if name.startswith("_") or (name not in _MODULE_OF and _is_submodule(name)):
         raise AttributeError(f"module `gradc` has no attribute `{name}`")
-    if name == "bool":
-        name = "bool_"
     functions = import_module(".functions", __name__)
     if name in _MODULE_OF:
-        found = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    elif name in functions.__all__:
+        own = "bool_" if name == "bool" else name  # a module must not hide Python's own `bool`
+        found = getattr(import_module(f".{_MODULE_OF[name]}", __name__), own)
+    elif name in functions.__all__ or name in functions.ROWS:
         found = getattr(functions, name)
     else:
-        raise AttributeError(f"module `gradc` has no attribute `{name}`")
+        unknown_name = import_module(".namespace", __name__).unknown_name
+        raise unknown_name(__name__, name, _groups(), functions.called_by_numpy(name))
     globals()[name] = found
     return found
+
+
+def _groups() -> dict[str, list[str]]:
+    """The public names under a title each."""
+    functions = import_module(".functions", __name__).__all__
+    own = {module: names.split() for module, names in _DEFINED_IN.items()}
+    return {
+        "compile": [*own["program"], *own["trace"], *own["graph"]],
+        "differentiate": own["autodiff"],
+        "train": [*own["train"], *_PACKAGES],
+        "dtypes": own["dtypes"],
+        "arrays": sorted(set(functions) - set(_MODULE_OF)),
+        "constants": [*_CONSTANTS],
+        "errors": own["errors"],
+    }
 
 
 def _is_submodule(name: str) -> bool:
@@ -123,8 +138,7 @@ def _is_submodule(name: str) -> bool:
 
 
 def __dir__() -> list[str]:
-    functions = import_module(".functions", __name__).__all__
-    return sorted({*globals(), *_MODULE_OF, *_PACKAGES, *_CONSTANTS, *functions})
+    return sorted({"__version__", *(name for names in _groups().values() for name in names)})
 
 
 class _Package(ModuleType):

@@ -9,10 +9,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import gradc
+import gradc.nn
+import gradc.optim
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"networkx", "cffi", "safetensors", "tqdm", "platformdirs", "filelock", "torch", "jax"}
@@ -61,9 +64,58 @@ def test_the_documented_names_are_public() -> None:
     assert [n for n in documented if n not in dir(gradc)] == []
 
 
-def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no_such_name"):
-        gradc.no_such_name  # noqa: B018
+SURFACES = (gradc, gradc.nn, gradc.optim, gradc.nn.init)
+
+
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda m: m.__name__)
+def test_dir_shows_the_interface_alone(surface: ModuleType) -> None:
+    importlib.import_module("gradc.cli.doctor")  # whatever else has been imported
+    public = [name for name in dir(surface) if name != "__version__"]
+    assert sorted(set(public)) == sorted(public)
+    for name in public:
+        found = getattr(surface, name)
+        assert not name.startswith("_")
+        package = f"{surface.__name__}."
+        assert not isinstance(found, ModuleType) or name in ("nn", "optim", "init"), name
+        own = getattr(found, "__module__", package)
+        assert own.startswith(("gradc", "builtins", "collections")), (name, own)
+
+
+@pytest.mark.parametrize(
+    ("surface", "name", "near"),
+    [
+        (gradc, "no_such_name", None),
+        (gradc, "tensor", None),
+        (gradc, "sofmax", "softmax"),
+        (gradc, "trainer", "Trainer"),
+        (gradc, "concatenate", "concat"),  # as NumPy calls it
+        (gradc, "arccos", "acos"),
+        (gradc, "true_divide", "divide"),
+        (gradc.nn, "Conv2d", None),
+        (gradc.nn, "Lineer", "Linear"),
+        (gradc.nn, "CrossEntropyLoss", "cross_entropy"),
+        (gradc.optim, "Adam", None),
+        (gradc.optim, "SDG", None),
+        (gradc.nn.init, "he_unifrom", "he_uniform"),
+    ],
+)
+def test_an_unknown_name_lists_what_there_is(
+    surface: ModuleType, name: str, near: str | None
+) -> None:
+    with pytest.raises(AttributeError) as caught:
+        getattr(surface, name)
+    first, *listed = str(caught.value).splitlines()
+    advice = "" if near is None else f"; use `{near}`"
+    assert first == f"module `{surface.__name__}` has no attribute `{name}`{advice}"
+    words = {word for line in listed for word in line.split()}
+    assert {n for n in dir(surface) if n != "__version__"} <= words
+
+
+def test_names_that_only_tools_ask_for_are_refused_without_a_word() -> None:
+    for surface in SURFACES:
+        with pytest.raises(AttributeError) as caught:
+            surface.__wrapped__  # noqa: B018
+        assert "\n" not in str(caught.value)
 
 
 def test_the_headers_are_found_as_package_resources() -> None:

@@ -8,6 +8,10 @@ composed of ops (`softmax`, `var`, `matmul`) is a plain function without a gradi
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..ops import OPS
+from ..trace import NUMPY_FUNCTIONS
 from .creation import (
     arange,
     asarray,
@@ -22,6 +26,8 @@ from .creation import (
     zeros_like,
 )
 from .elementwise import (
+    ARRAY_API,
+    PUBLIC_ROWS,
     ROWS,
     astype,
     clip,
@@ -131,7 +137,18 @@ __all__ = [
     "where",
     "zeros",
     "zeros_like",
-    *ROWS,
 ]
+__all__ += [name for name in PUBLIC_ROWS if name not in __all__]
 
 globals().update({name: function for name, function in ROWS.items() if name not in globals()})
+
+
+def called_by_numpy(name: str) -> str | None:
+    """The function here that is NumPy's function `name`, if it is called otherwise here."""
+    theirs = getattr(np, name, None)
+    own = NUMPY_FUNCTIONS.get(theirs) if callable(theirs) else None
+    for ours in __all__:
+        row = OPS.get(ARRAY_API.get(ours, ours))
+        if globals()[ours] is own or (row is not None and row.reference is theirs):
+            return ours
+    return None

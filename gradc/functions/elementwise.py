@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import as_dtype
-from ..ops import OPS, Kind
+from ..ops import OPS, Kind, Op
+from ..ops.describe import docstring, operand_count
 from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, apply, power
 from .dispatch import Array, traces
 
@@ -21,25 +22,37 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> Any: ...  # the rows' functions
 
 
-def _elementwise(name: str) -> Callable[..., Array]:
-    """The function of an elementwise row."""
-    row = OPS[name]
+def _elementwise(row: Op, name: str) -> Callable[..., Array]:
+    """The function of an elementwise row, under a name."""
 
     def function(*operands: Any, **attrs: Any) -> Array:
         if any(isinstance(v, Value) for v in operands):
-            return apply(name, *operands, **attrs)
+            return apply(row.name, *operands, **attrs)
         return row.reference(*operands, **attrs)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = row.doc or f"`{name}` of each element."
-    return function
+    def unary(x: Array, /) -> Array:
+        return apply(row.name, x) if isinstance(x, Value) else row.reference(x)
+
+    def binary(a: Array, b: Array, /) -> Array:
+        if isinstance(a, Value) or isinstance(b, Value):
+            return apply(row.name, a, b)
+        return row.reference(a, b)
+
+    plain: dict[int, Callable[..., Array]] = {} if row.internal else {1: unary, 2: binary}
+    made: Callable[..., Array] = plain.get(operand_count(row), function)
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = docstring(row) if made is not function else row.doc
+    return made
 
 
-ROWS = {name: _elementwise(name) for name, row in OPS.items() if row.kind is Kind.ELEMENTWISE}
+ROWS = {name: _elementwise(row, name) for name, row in OPS.items() if row.kind is Kind.ELEMENTWISE}
 globals().update(ROWS)
 
-# The Array API's names where they are not the rows' own.
-negative, subtract, multiply, divide = (ROWS[n] for n in ("neg", "sub", "mul", "div"))
+ARRAY_API = {"negative": "neg", "subtract": "sub", "multiply": "mul", "divide": "div"}
+"""The Array API's names of rows that have shorter ones."""
+PUBLIC_ROWS = [n for n in ROWS if not OPS[n].internal and n not in ARRAY_API.values()]
+"""The rows whose functions are of the interface by their own names."""
+negative, subtract, multiply, divide = (_elementwise(OPS[r], n) for n, r in ARRAY_API.items())
 positive = traces(np.positive)(Value.copy)
 pow = traces(np.power, operands=0)(power)
 NUMPY_UFUNCS[np.fabs] = ROWS["abs"]

@@ -5,7 +5,11 @@ objects that hold arrays, everything else here is a plain function; names, defau
 PyTorch's, so that numbers can be compared.
 """
 
-from . import init
+import sys
+from typing import Any
+
+from ..namespace import grouped, unknown_name
+from . import activations, init, layers, losses, module
 from .activations import (
     elu,
     gelu,
@@ -55,3 +59,19 @@ __all__ = [
     "softplus",
     "tanh",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module `gradc.nn` has no attribute `{name}`")
+    parts = {
+        "layers": (module, layers),
+        "activations": (activations,),
+        "losses": (losses,),
+        "initialisers": (sys.modules[__name__],),
+    }
+    raise unknown_name("gradc.nn", name, grouped(__all__, parts))
+
+
+def __dir__() -> list[str]:
+    return __all__

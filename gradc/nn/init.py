@@ -14,6 +14,7 @@ import numpy as np
 
 from ..dtypes import F32, as_dtype
 from ..errors import ArgumentError, fail
+from ..namespace import unknown_name
 
 Recipe = tuple[str, float] | tuple[str, float, float]
 Shape = int | tuple[int, ...]
@@ -128,3 +129,21 @@ def kaiming_normal(
 
 glorot_uniform, glorot_normal = xavier_uniform, xavier_normal
 he_uniform, he_normal = kaiming_uniform, kaiming_normal
+
+_GROUPS = {
+    "any shape": ["constant", "zeros", "ones", "uniform", "normal"],
+    "weights": [
+        "xavier_uniform", "xavier_normal", "glorot_uniform", "glorot_normal",
+        "kaiming_uniform", "kaiming_normal", "he_uniform", "he_normal",
+    ],
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module `gradc.nn.init` has no attribute `{name}`")
+    raise unknown_name("gradc.nn.init", name, _GROUPS)
+
+
+def __dir__() -> list[str]:
+    return [name for names in _GROUPS.values() for name in names]

@@ -49,11 +49,11 @@ op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign
 op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
    c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}",
    c_int="({0} > 0) ? 1 : ({0} == 0) ? 0 : -1", cost=3,
-   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()), doc="-1, 0 or 1, NaN of NaN")
 op("square", unary(NUMBERS), reference=np.square, vjp=lambda g, y, a: (g * (2 * a),),
    c="{0} * {0}", wraps=True, samples=both(floats(-2, 2), integers()))
 op("reciprocal", unary(), reference=np.reciprocal, vjp=lambda g, y, a: (-g * y * y,),
-   c="1.0{f} / {0}", cost=4, samples=floats(0.5, 2))
+   c="1.0{f} / {0}", cost=4, samples=floats(0.5, 2), doc="`1 / x`")
 op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
    c="sqrt{f}({0})", cost=6, samples=floats(0.5, 4))
 
@@ -62,14 +62,14 @@ op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
 op("exp", unary(), reference=np.exp, vjp=lambda g, y, a: (g * y,),
    c="gradc_exp{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
 op("expm1", unary(), reference=np.expm1, vjp=lambda g, y, a: (g * (y + 1),),
-   c="expm1{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="expm1{f}({0})", cost=LIBM, samples=floats(-2, 2), doc="`exp(x) - 1`, exact near 0")
 op("log", unary(), reference=np.log, vjp=lambda g, y, a: (g / a,),
    c="gradc_log{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(0.3, 4))
 op("log1p", unary(), reference=np.log1p, vjp=lambda g, y, a: (g / (1 + a),),
-   c="log1p{f}({0})", cost=LIBM, samples=floats(-0.5, 3))
+   c="log1p{f}({0})", cost=LIBM, samples=floats(-0.5, 3), doc="`log(1 + x)`, exact near 0")
 
 op("exp2", unary(), reference=np.exp2, vjp=lambda g, y, a: (g * y * math.log(2),),
-   c="exp2{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="exp2{f}({0})", cost=LIBM, samples=floats(-2, 2), doc="`2 ** x`")
 op("log2", unary(), reference=np.log2, vjp=lambda g, y, a: (g / (a * math.log(2)),),
    c="log2{f}({0})", cost=LIBM, samples=floats(0.3, 4))
 op("log10", unary(), reference=np.log10, vjp=lambda g, y, a: (g / (a * math.log(10)),),
@@ -123,24 +123,27 @@ def _erf(x: Any) -> Any:
 
 # fmt: off
 op("sigmoid", unary(), reference=_sigmoid, vjp=lambda g, y, a: (g * (y * (1 - y)),),
-   c="gradc_sigmoid{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+   c="gradc_sigmoid{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3),
+   doc="`1 / (1 + exp(-x))`")
 op("relu", unary(NUMBERS), reference=_relu, vjp=lambda g, y, a: ((y <= 0).where(0, g),),
    c="({0} < 0) ? 0.0{f} : {0}", c_int="({0} > 0) ? {0} : 0",
-   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()),
+   doc="the greater of `x` and 0; NaN stays NaN")
 op("erf", unary(), reference=_erf,
    vjp=lambda g, y, a: (g * ((-(a * a)).exp() * (2 / math.sqrt(math.pi))),),
-   c="gradc_erf{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2))
+   c="gradc_erf{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2),
+   doc="`2 / sqrt(pi)` times the integral of `exp(-t ** 2)` from 0 to `x`")
 
 # rounding: the derivative is zero wherever it exists
 
 op("floor", unary(), reference=np.floor, vjp=no_gradient,
-   c="floor{f}({0})", samples=floats(0.2, 0.8))
+   c="floor{f}({0})", samples=floats(0.2, 0.8), doc="the greatest integer not above it")
 op("ceil", unary(), reference=np.ceil, vjp=no_gradient,
-   c="ceil{f}({0})", samples=floats(0.2, 0.8))
+   c="ceil{f}({0})", samples=floats(0.2, 0.8), doc="the least integer not below it")
 op("round", unary(), reference=np.rint, vjp=no_gradient,
    c="rint{f}({0})", samples=floats(0.6, 0.9), doc="to the nearest integer, halves to the even one")
 op("trunc", unary(), reference=np.trunc, vjp=no_gradient,
-   c="trunc{f}({0})", samples=floats(0.2, 0.8))
+   c="trunc{f}({0})", samples=floats(0.2, 0.8), doc="the integer part")
 
 # fmt: on
 
@@ -185,11 +188,13 @@ op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y /
 op("pow", binary(), reference=np.power,
    vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
                            g * (y * _base_of_log(a, b).log())),
-   c="pow{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+   c="pow{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2), doc="`a ** b`")
 op("atan2", binary(), reference=np.arctan2, vjp=lambda g, y, a, b: _atan2_vjp(g, a, b),
-   c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+   c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2),
+   doc="the angle of the point (`b`, `a`), from -pi to pi")
 op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * (a / y), g * (b / y)),
-   c="hypot{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2))
+   c="hypot{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2),
+   doc="`sqrt(a ** 2 + b ** 2)` without overflow")
 op("logaddexp", binary(), reference=np.logaddexp,
    vjp=lambda g, y, a, b: (g * (a - b).sigmoid(), g * (b - a).sigmoid()),
    c="gradc_logaddexp{f}({0}, {1})", headers=MATH, cost=2 * TRANSCENDENTAL,
@@ -217,14 +222,15 @@ op("floor_divide", binary(NUMBERS), reference=np.floor_divide, vjp=no_gradient,
    c_int="({1} == 0) ? 0 : ({1} == -1) ? ({t})(0ull - (unsigned long long){0})"
          " : {0} / {1} - ({0} % {1} != 0 && ({0} < 0) != ({1} < 0))",
    c_uint="({1} == 0) ? 0 : {0} / {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2), integers(2)))
+   samples=both(floats(2.1, 2.9, 2), integers(2)),
+   doc="`a / b` rounded down; an integer over 0 is 0")
 op("remainder", binary(NUMBERS), reference=np.remainder,
    vjp=lambda g, y, a, b: (g, -g * a.floor_divide(b)),
    c="gradc_remainder{f}({0}, {1})", headers=MATH,
    c_int="({1} == 0 || {1} == -1) ? 0"
          " : {0} % {1} + (({0} % {1} != 0 && ({0} < 0) != ({1} < 0)) ? {1} : 0)",
    c_uint="({1} == 0) ? 0 : {0} % {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2), integers(2)), doc="has the sign of the divisor")
+   samples=both(floats(2.1, 2.9, 2), integers(2)), doc="`a - b * floor(a / b)`, of the sign of `b`")
 
 # comparisons and logic: bools come out, so no gradient passes
 
@@ -240,16 +246,19 @@ op("equal", binary(ANY, result_bool=True), reference=np.equal, c="{0} == {1}",
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal, c="{0} != {1}",
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", samples=bools(2))
-op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", samples=bools(2))
-op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", samples=bools(2))
-op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", samples=bools(1))
+op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", samples=bools(2),
+   doc="`a and b`")
+op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", samples=bools(2),
+   doc="`a or b`")
+op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", samples=bools(2),
+   doc="whether just one of them holds")
+op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", samples=bools(1), doc="`not x`")
 op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}",
-   samples=floats(-2, 2, order=0))
+   samples=floats(-2, 2, order=0), doc="whether it is NaN")
 op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0",
-   samples=floats(-2, 2, order=0))
+   samples=floats(-2, 2, order=0), doc="whether it is infinite")
 op("isfinite", unary(result_bool=True), reference=np.isfinite, c="isfinite({0}) != 0",
-   samples=floats(-2, 2, order=0))
+   samples=floats(-2, 2, order=0), doc="whether it is neither infinite nor NaN")
 
 # bits. A shift by more than the width is 0 (-1 for a negative number shifted right), as in NumPy.
 
@@ -260,13 +269,13 @@ op("bitwise_or", binary("iub"), reference=np.bitwise_or, c="{0} | {1}",
 op("bitwise_xor", binary("iub"), reference=np.bitwise_xor, c="{0} ^ {1}",
    samples=both(integers(2), bools(2)))
 op("bitwise_invert", unary("iub"), reference=np.invert, c="!{0}", c_int="~{0}",
-   samples=both(integers(), bools(1)))
+   samples=both(integers(), bools(1)), doc="`~x`")
 op("bitwise_left_shift", binary("iu"), reference=np.left_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? (unsigned long long){0} << {1} : 0",
-   samples=integers(2))
+   samples=integers(2), doc="`a << b`; 0 beyond the width")
 op("bitwise_right_shift", binary("iu"), reference=np.right_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? {0} >> {1} : {0} >> (8 * sizeof({t}) - 1) >> 1",
-   samples=integers(2))
+   samples=integers(2), doc="`a >> b`; 0 or -1 beyond the width")
 # fmt: on
 
 
@@ -311,11 +320,13 @@ op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
    vjp=lambda g, y, c, a, b: (None, c.where(g, 0), c.where(0, g)),
    c="{0} ? {1} : {2}", samples=_where_samples)
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
-   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples)
+   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples,
+   internal=True, doc="the elements converted to `dtype`")
 op("stop_gradient", unary(ANY), reference=np.array, vjp=no_gradient, c="{0}", cost=0,
    samples=floats(-2, 2, order=0), doc="the same values, seen as constant by differentiation")
 op("identity", unary(ANY), reference=np.array, vjp=lambda g, y, a: (g,), c="{0}", cost=0,
-   samples=floats(-2, 2), doc="marks the point with respect to which a gradient is taken")
+   samples=floats(-2, 2), internal=True,
+   doc="marks the point with respect to which a gradient is taken")
 op("bounded", (Kind.ELEMENTWISE, elementwise_rule("iu", 1)), reference=_bounded, c="{0}", cost=0,
-   samples=_bounded_samples, doc="integers that must satisfy lower <= x < upper")
+   samples=_bounded_samples, internal=True, doc="integers that must satisfy lower <= x < upper")
 # fmt: on

@@ -58,6 +58,8 @@ class Op:
     reduction it folds `{0}` (accumulator) with `{1}`, starting at `start(dtype)`. `cost` is
     flops per element as the fusion model counts them; `headers` are the runtime headers the C
     expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
+    `internal`: a part of other functions, and none of the interface's own. `doc` goes on where the
+    name ends: it says what the formula does not.
 
     A movement row has an `index_map(index, operand shapes, shape, attrs)`: where element `index` of
     the result comes from. More than one source means that the operands lie side by side; where the
@@ -77,6 +79,7 @@ class Op:
     cost: float = 1.0
     headers: tuple[str, ...] = ()
     wraps: bool = False
+    internal: bool = False
     index_map: IndexMap | None = None
     doc: str = ""
 
