@@ -25,7 +25,8 @@ _DEFINED_IN = {
     "dtypes": "spec Spec bool bool_ f32 f64 float32 float64 i8 i16 i32 i64 int8 int16 int32 int64 "
     "u8 u16 u32 u64 uint8 uint16 uint32 uint64",
     "errors": "GradcError TraceError ShapeError DTypeError UnsupportedError ArgumentError "
-    "DataError CheckpointError BuildError NonFiniteError Diagnostic",
+    "DataError CheckpointError BuildError NonFiniteError NoAttributeError UnknownNameError "
+    "Diagnostic",
 }
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names.split()}
 _PACKAGES = ("nn", "optim")
@@ -77,9 +78,11 @@ if TYPE_CHECKING:
     from .errors import Diagnostic as Diagnostic
     from .errors import DTypeError as DTypeError
     from .errors import GradcError as GradcError
+    from .errors import NoAttributeError as NoAttributeError
     from .errors import NonFiniteError as NonFiniteError
     from .errors import ShapeError as ShapeError
     from .errors import TraceError as TraceError
+    from .errors import UnknownNameError as UnknownNameError
     from .errors import UnsupportedError as UnsupportedError
     from .functions import *  # noqa: F403 (the Array API names)
     from .graph import Graph as Graph

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import CodeType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from . import diagnostics
+from . import calls, diagnostics
 
 
 @dataclass(frozen=True)
@@ -236,8 +236,18 @@ class UnsupportedError(GradcError, NotImplementedError):
     """A NumPy or Python feature that gradc cannot compile."""
 
 
-class ArgumentError(GradcError, ValueError):
-    """An argument of one of gradc's own functions is wrong."""
+class ArgumentError(GradcError, ValueError, TypeError):
+    """An argument of one of gradc's own functions is wrong, in kind or in value."""
+
+
+class UnknownNameError(GradcError, KeyError):
+    """A name that is not among those of a state or of a model's parameters."""
+
+    __str__ = Exception.__str__  # a KeyError shows the quoted `repr` of its text
+
+
+class NoAttributeError(UnsupportedError, AttributeError):
+    """An attribute that a traced value does not have."""
 
 
 class DataError(GradcError, ValueError):
@@ -305,9 +315,18 @@ class _UserErrors:
         def entry(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
                 return function(*args, **kwargs)
-            except GradcError as error:
-                # A bare `raise` adds no frame of its own, so this one does not show either.
-                error.__traceback__ = users_traceback(error.__traceback__)
+            except Exception as error:
+                wrong = None
+                if isinstance(error, TypeError) and not isinstance(error, GradcError):
+                    wrong = calls.misfit(function, args, kwargs)
+                if wrong is None:
+                    show_to_user(error)
+                    # A bare `raise` adds no frame of its own, so this one does not show either.
+                    raise
+            try:
+                raise fail(ArgumentError, "GC440", wrong[0], helps=wrong[1])
+            except ArgumentError as error:
+                error.__traceback__ = None
                 raise
 
         return entry
@@ -316,13 +335,38 @@ class _UserErrors:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, GradcError):
-            error.__traceback__ = users_traceback(error.__traceback__)
+        if isinstance(error, Exception):
+            show_to_user(error)
+
+
+def show_to_user(error: BaseException) -> None:
+    """Cut gradc's own frames from an exception and from those it came of.
+
+    An exception that gradc raised without meaning to is gradc's bug: it keeps them all.
+    """
+    if not isinstance(error, GradcError) and _ends_inside(error.__traceback__):
+        return
+    while error is not None:
+        error.__traceback__ = users_traceback(error.__traceback__)
+        hidden = error.__cause__ is None and error.__suppress_context__
+        error = error.__cause__ or (None if hidden else error.__context__)  # type: ignore[assignment]
+
+
+def _ends_inside(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is one of gradc's own."""
+    if trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
 
 
 user_errors = _UserErrors()
-"""Cuts gradc's own frames from the traceback of a `GradcError` that leaves a public function.
+"""Cuts gradc's own frames from the traceback of what leaves a public function.
 
     @user_errors
     def trace(fn, *args): ...
+
+A call that does not fit the function's signature becomes an `ArgumentError`; an exception of the
+user's own code stays what it is.
 """

@@ -14,6 +14,7 @@ import model_source
 import pytest
 
 from gradc import diagnostics
+from gradc.calls import usage
 from gradc.errors import (
     ArgumentError,
     BuildError,
@@ -211,13 +212,48 @@ def test_an_error_without_frames_of_the_user_ends_at_the_call(inside: dict[str, 
     assert frames(caught.value) == ["test_an_error_without_frames_of_the_user_ends_at_the_call"]
 
 
-def test_other_exceptions_keep_every_frame(inside: dict[str, Any]) -> None:
+def test_an_exception_of_the_users_own_shows_the_users_frames(inside: dict[str, Any]) -> None:
     def users_function() -> None:
         raise KeyError("mine")
 
     with pytest.raises(KeyError) as caught:
         inside["decorated"](users_function)
+    assert frames(caught.value)[-1] == "users_function"
+    assert "deep" not in frames(caught.value)
+
+
+def test_an_exception_that_gradc_did_not_mean_to_raise_keeps_every_frame(
+    inside: dict[str, Any],
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        inside["decorated"](0)  # which cannot be called
     assert "deep" in frames(caught.value)
+
+
+def test_a_call_that_does_not_fit_says_what_the_function_takes() -> None:
+    @user_errors
+    @usage("give the data as one tuple")
+    def fit(data: int, epochs: int = 1, *, lr: float = 0.1) -> int:
+        return data
+
+    def said(*args: Any, **options: Any) -> str:
+        with pytest.raises(ArgumentError) as caught:
+            fit(*args, **options)
+        assert frames(caught.value) == ["said"]
+        assert caught.value.diagnostic.helps[0] == "give the data as one tuple"
+        return f"{caught.value.diagnostic.message}; {caught.value.diagnostic.helps[1]}"
+
+    form = "call it as `fit(data, epochs=..., *, lr=...)`"
+    assert said() == f"`fit` needs `data`; {form}"
+    assert said(1, 2, 3) == f"`fit` takes 2 arguments in order (data, epochs), got 3; {form}"
+    assert said(1, 2, epochs=3) == (
+        f"`fit` is given `epochs` twice, in its place and by name; {form}"
+    )
+    assert said(1, epoch=3) == "`fit` has no argument `epoch`; write `epochs=` instead of `epoch=`"
+    assert said(1, learning_rate=3) == (
+        "`fit` has no argument `learning_rate`; write `lr=` instead of `learning_rate=`"
+    )
+    assert said(1, verbose=3) == f"`fit` has no argument `verbose`; {form}"
 
 
 def test_the_decorator_keeps_name_result_and_arguments() -> None:

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 
 # Lowest first. Rooms on one line stand beside each other: neither may import the other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("diagnostics", "forks", "namespace"),
+    ("calls", "diagnostics", "forks", "namespace"),
     ("errors",),
     ("dtypes", "files", "index"),
     ("ops",),

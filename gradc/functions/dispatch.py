@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..errors import user_errors
 from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, lift
 
 P = ParamSpec("P")
@@ -44,6 +45,7 @@ def traces(
     at_once = eager or numpy_functions[0]
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @user_errors
         @wraps(function)
         def dispatch(*args: P.args, **kwargs: P.kwargs) -> R:
             found = values_in((*args, *kwargs.values()))

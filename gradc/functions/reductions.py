@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import F32, is_float
-from ..errors import UnsupportedError
+from ..errors import UnsupportedError, user_errors
 from ..trace import Value, error
 from ..trace.methods import normal_axes
 from . import elementwise
@@ -117,18 +117,21 @@ def _root(squares: Value) -> Array:
     return elementwise.where(nothing, 0, root)
 
 
+@user_errors
 def softmax(x: Array, axis: int = -1) -> Array:
     """`exp(x) / sum(exp(x))` along `axis`."""
     weights = elementwise.exp(x - _greatest(x, axis))
     return weights / sum(weights, axis, keepdims=True)
 
 
+@user_errors
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """`log(softmax(x))`, exact where the softmax itself would be 0."""
     shifted = x - _greatest(x, axis)
     return shifted - elementwise.log(sum(elementwise.exp(shifted), axis, keepdims=True))
 
 
+@user_errors
 def logsumexp(x: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """`log(sum(exp(x)))` over `axis`, by default over all."""
     greatest = _greatest(x, axis)

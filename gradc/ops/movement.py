@@ -33,6 +33,7 @@ def _reshape_rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
             "GC102",
             f"cannot reshape {args[0]!r} of {args[0].size} elements to {list(shape)}, "
             f"which has {math.prod(shape)}",
+            helps=(f"choose extents whose product is {args[0].size}",),
         )
     return Spec(shape, args[0].dtype)
 

@@ -24,8 +24,12 @@ LARGEST_CONSTANT = 1 << 20
 PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
+# Libraries whose functions call back into gradc: their frames are not the user's.
+LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "torch")
+
+
 def _is_users(file: str, module: str) -> bool:
-    return not file.startswith(PACKAGE) and module.partition(".")[0] != "numpy"
+    return not file.startswith(PACKAGE) and module.partition(".")[0] not in LIBRARIES
 
 
 def user_span() -> Span | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeError, UnsupportedError
+from . import refusals
 from .context import error
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def basic_index(value: Value, key: Any) -> Value:
 
 def _expanded(value: Value, key: Any) -> list[Any]:
     """The items of the index, one for each axis and each `None`, the ellipsis spelt out."""
-    items = [_item(i) for i in (key if isinstance(key, tuple) else (key,))]
+    items = [_item(value, i) for i in (key if isinstance(key, tuple) else (key,))]
     used = sum(i is not None and i is not Ellipsis for i in items)
     if used > value.ndim:
         raise error(
@@ -66,19 +67,20 @@ def _expanded(value: Value, key: Any) -> list[Any]:
     return items[:at] + [slice(None)] * (value.ndim - used) + items[at + 1 :]
 
 
-def _item(item: Any) -> Any:
+def _item(value: Value, item: Any) -> Any:
     if item is None or item is Ellipsis:
         return item
     if isinstance(item, slice):
         return slice(_bound(item.start), _bound(item.stop), _bound(item.step))
     if isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
         return int(item)
+    kind = "an array" if hasattr(item, "dtype") else f"a `{type(item).__name__}`"
     raise error(
         UnsupportedError,
         "GC121",
-        f"an index of type `{type(item).__name__}` is not supported",
+        f"an index that is {kind} is not supported",
         notes=("supported are integers, slices, `None` and `...`",),
-        helps=("select by a mask with `gd.where(mask, x, 0)`",),
+        helps=(refusals.index_advice(value, item),),
     )
 
 
@@ -91,7 +93,7 @@ def _bound(bound: Any) -> int | None:
             UnsupportedError,
             "GC121",
             "the bounds of a slice are Python integers, not traced values",
-            helps=("select by a mask with `gd.where(mask, x, 0)`",),
+            helps=("keep the shape and choose with `gd.where(mask, x, 0)`",),
         )
     return operator.index(bound)
 

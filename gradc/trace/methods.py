@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import BOOL, F32, I64, DType, Spec, as_dtype, is_float, is_unsigned
-from ..errors import Label, ShapeError, fail
+from ..errors import Label, ShapeError, fail, user_errors
 from .context import error, user_span
 from .indexing import basic_index
 
@@ -32,7 +32,14 @@ def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     given = [operator.index(a) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
     for a in given:
         if not -ndim <= a < ndim:
-            raise error(ShapeError, "GC123", f"axis {a} is out of range for {ndim} axes")
+            raise error(
+                ShapeError,
+                "GC123",
+                f"axis {a} is out of range for {ndim} axes",
+                helps=(
+                    f"use an axis from {-ndim} to {ndim - 1}" if ndim else "leave the axis out",
+                ),
+            )
     axes = sorted(a % ndim for a in given)
     if len(set(axes)) != len(axes):
         raise error(ShapeError, "GC123", f"an axis is named twice: {given}")
@@ -54,8 +61,8 @@ def _reduction(name: str) -> Callable[..., Value]:
             result = result.reshape(tuple(1 if i in axes else n for i, n in enumerate(self.shape)))
         return result
 
-    method.__name__ = name
-    return method
+    method.__name__ = method.__qualname__ = name
+    return user_errors(method)
 
 
 def _sum_dtype(dtype: DType) -> DType:
@@ -74,8 +81,8 @@ def _position(name: str) -> Callable[..., Value]:
         result = self.reduce(name, (chosen,))
         return result.expand_dims(chosen) if keepdims else result
 
-    method.__name__ = name
-    return method
+    method.__name__ = method.__qualname__ = name
+    return user_errors(method)
 
 
 class ArrayMethods:
@@ -106,6 +113,7 @@ class ArrayMethods:
     argmax = _position("argmax")
     argmin = _position("argmin")
 
+    @user_errors
     def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Value:
         """The arithmetic mean; integers and bools are averaged in float32."""
         value = self if is_float(self.dtype) else self.astype(F32)
@@ -137,6 +145,7 @@ class ArrayMethods:
                     ShapeError,
                     "GC102",
                     f"cannot reshape {self.spec!r} of {self.size} elements to {extents}",
+                    helps=(f"choose extents whose product divides {self.size}",),
                 )
             extents[extents.index(-1)] = self.size // rest
         result: Value = self.movement("reshape", shape=tuple(extents))

@@ -82,7 +82,12 @@ def _as_array(operand: Any) -> np.ndarray[Any, Any]:
     )
     if array is None or not is_numeric(array.dtype):
         name = array.dtype.name if array is not None else type(operand).__name__
-        raise error(UnsupportedError, "GC217", f"a `{name}` cannot be used as an array")
+        raise error(
+            UnsupportedError,
+            "GC217",
+            f"a `{name}` cannot be used as an array",
+            helps=("use a number or an array",),
+        )
     return array
 
 
@@ -169,7 +174,7 @@ def apply(name: str, *operands: Any, **attrs: Any) -> Value:
             f"`{name}` needs shapes that broadcast, got {shapes}",
             span=user_span(),
             labels=_operand_labels(values),
-            helps=("extents must be equal or 1, counted from the last axis",),
+            helps=("make extents equal or 1, counted from the last axis",),
         ) from None
     return Value(owner, owner.add(name, [v.node_id for v in values], attrs))
 

@@ -7,20 +7,22 @@ or false, be a number, be written into) raises at the user's line and says what 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..calls import nearest
 from ..dtypes import DType, Spec
-from ..errors import ShapeError, TraceError, UnsupportedError
+from ..errors import ShapeError, UnsupportedError
 from ..graph import Node
-from .context import Trace, error
+from . import refusals
+from .context import Trace, error, user_span
 from .methods import ArrayMethods
+from .source import called
 
 NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """NumPy's functions that can be traced, and what each of them becomes; filled by `functions`."""
@@ -50,7 +52,6 @@ class Value(ArrayMethods):
 
     if TYPE_CHECKING:
         # Installed by `operators`; every row of the op table is a method as well.
-        def __getattr__(self, name: str) -> Any: ...
         def __add__(self, other: Any) -> Value: ...
         def __radd__(self, other: Any) -> Value: ...
         def __sub__(self, other: Any) -> Value: ...
@@ -108,7 +109,12 @@ class Value(ArrayMethods):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise error(ShapeError, "GC127", "a scalar has no length")
+            raise error(
+                ShapeError,
+                "GC127",
+                "a scalar has no length and no elements",
+                helps=("use it as it is, or make an array of one: `x[None]`",),
+            )
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Value]:
@@ -143,55 +149,57 @@ class Value(ArrayMethods):
     # what a value that is not there yet cannot do
 
     def __bool__(self) -> bool:
-        raise error(
-            TraceError,
-            "GC210",
-            f"`if` on a traced value: the truth of {self.spec!r} is not known while tracing",
-            helps=("choose between two values with `gd.where(condition, a, b)`",),
-        )
+        raise refusals.no_truth(self)
 
-    def _not_a_number(self, what: str) -> NoReturn:
-        raise error(
-            TraceError,
-            "GC211",
-            f"`{what}` of a traced value: its elements are not known while tracing",
-            helps=("return the value from the traced function and read it there",),
-        )
+    def __getattr__(self, name: str) -> Any:
+        if name[:1] == "_":  # protocols that Python and NumPy ask for
+            raise AttributeError(name)
+        raise refusals.no_attribute(self, name)
+
+    def __format__(self, form: str) -> str:
+        if form:
+            raise refusals.no_text(self)
+        return repr(self)
 
     def __float__(self) -> float:
-        self._not_a_number("float")
+        raise refusals.no_number("float")
 
     def __int__(self) -> int:
-        self._not_a_number("int")
+        raise refusals.no_number("int")
 
     def __index__(self) -> int:
-        self._not_a_number("index")
+        raise refusals.no_number("index")
+
+    def __complex__(self) -> complex:
+        raise refusals.no_number("complex")
+
+    def __round__(self, digits: int | None = None) -> int:
+        raise refusals.no_number("round")
 
     def item(self, *args: object) -> float:
-        self._not_a_number("item")
+        raise refusals.no_number("item")
 
     def tolist(self) -> list[Any]:
-        self._not_a_number("tolist")
+        raise refusals.no_number("tolist")
 
     def __array__(self, *args: object, **kwargs: object) -> np.ndarray[Any, Any]:
-        raise error(
-            TraceError,
-            "GC212",
-            f"a traced {self.spec!r} cannot become a NumPy array here: its elements are not known",
-            notes=("NumPy functions that can be traced are called without converting it",),
-            helps=("use the function of the same name in `gradc`",),
-        )
+        raise refusals.no_array(self)
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
-        raise error(
-            UnsupportedError,
-            "GC213",
-            "writing into a traced value by index is not supported",
-            helps=(
-                "make the new value with `gd.where(mask, new, old)`",
-                "or put it together from parts with `gd.concat`",
-            ),
-        )
+        raise refusals.no_item_assignment("writing into")
+
+    def __delitem__(self, key: object) -> NoReturn:
+        raise refusals.no_item_assignment("deleting from")
+
+    # other libraries' protocols
+
+    @classmethod
+    def __torch_function__(cls, function: Any, *_: Any, **__: Any) -> NoReturn:
+        raise refusals.foreign(f"torch.{getattr(function, '__name__', 'function')}", "PyTorch")
+
+    @property
+    def __jax_array__(self) -> NoReturn:  # JAX asks for it before anything else
+        raise refusals.foreign(called(user_span())[0] or "jax.numpy", "JAX")
 
     # NumPy's protocols
 
@@ -212,8 +220,9 @@ class Value(ArrayMethods):
         unused = {k: v for k, v in options.items() if v is not None and k != "casting"}
         if method == "__call__" and not unused and ufunc in NUMPY_UFUNCS:
             return NUMPY_UFUNCS[ufunc](*inputs)
-        spelling = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-        raise _unsupported(spelling, [f.__name__ for f in NUMPY_UFUNCS], unused)
+        module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
+        spelling = f"{module}.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
+        raise _unsupported(spelling, NUMPY_UFUNCS, unused)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         traced = NUMPY_FUNCTIONS.get(function)
@@ -225,24 +234,51 @@ class Value(ArrayMethods):
                     UnsupportedError,
                     "GC215",
                     f"`numpy.{function.__name__}` cannot be traced with these arguments: {why}",
+                    helps=("leave out what is not supported",),
                 ) from None
             return traced(*args, **kwargs)
-        names = [f.__name__ for f in (*NUMPY_FUNCTIONS, *NUMPY_UFUNCS)]
-        raise _unsupported(function.__name__, names, {})
+        module = getattr(function, "__module__", None) or "numpy"
+        known = (*NUMPY_FUNCTIONS, *NUMPY_UFUNCS)
+        raise _unsupported(f"{module}.{function.__name__}", known, {})
 
 
-def _unsupported(name: str, known: list[str], options: dict[str, Any]) -> UnsupportedError:
-    if options and name in known:
+def _unsupported(
+    spelling: str, known: Iterable[Callable[..., Any]], options: dict[str, Any]
+) -> UnsupportedError:
+    """The error of a function of NumPy, or one like it, that cannot be traced."""
+    names = [f.__name__ for f in known]
+    module, _, name = spelling.rpartition(".")
+    if options and name in names:
         given = ", ".join(f"`{k}`" for k in options)
-        return error(UnsupportedError, "GC215", f"`numpy.{name}` cannot be traced with {given}")
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        return error(
+            UnsupportedError,
+            "GC215",
+            f"`{spelling}` cannot be traced with {given}",
+            helps=(f"leave out {given}",),
+        )
+    near = nearest(name, names) if module == "numpy" else None
+    advice = ELSEWHERE.get(name) or (f"use `np.{near}`, if that is what you mean" if near else None)
     return error(
         UnsupportedError,
         "GC215",
-        f"`numpy.{name}` cannot be traced",
-        helps=(f"the supported function of the nearest name is `numpy.{near[0]}`",) if near else (),
+        f"`{spelling}` cannot be traced",
+        helps=(advice or "compute it before the call and pass the result as an argument",),
     )
 
+
+# What is here under another name, or is written in other functions.
+ELSEWHERE = {
+    "expit": "use `gd.sigmoid`",
+    "log_expit": "use `gd.log(gd.sigmoid(x))`",
+    "cumsum": "write it as a product with `gd.tril(gd.ones((n, n)))`",
+    "average": "use `np.mean`",
+    "nanmean": "use `np.mean` of `np.where(np.isnan(x), 0, x)`",
+    "nansum": "use `np.sum` of `np.where(np.isnan(x), 0, x)`",
+    "vstack": "use `np.concatenate`",
+    "hstack": "use `np.concatenate`",
+    "einsum": "use `np.tensordot`, or `@`",
+    "take": "use `gd.one_hot(index, n) @ x`, which picks rows",
+}
 
 UFUNC_REDUCTIONS = {
     np.add: "sum",
@@ -252,3 +288,6 @@ UFUNC_REDUCTIONS = {
     np.logical_and: "all",
     np.logical_or: "any",
 }
+
+# What Python's own messages call it: "'traced array' object is not callable".
+Value.__name__ = Value.__qualname__ = "traced array"
