@@ -83,6 +83,12 @@ def build_for(target: str, compiler: str | None) -> None:
     Options.__post_init__ = force  # type: ignore[method-assign]
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many processes run the tests unless `-n` says: one for each of up to four cores."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(4, len(usable(0)) if usable else os.cpu_count() or 1)
+
+
 def is_worker(config: pytest.Config) -> bool:
     """Whether this process is a worker of pytest-xdist, which inherits its parent's cache."""
     return hasattr(config, "workerinput")
