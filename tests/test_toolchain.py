@@ -15,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import gradc as gd
 from gradc.errors import BuildError
 from gradc.toolchain.build import NativeModule, build
 from gradc.toolchain.compilers import Compiler, find_compiler, flags, vector_isa
@@ -108,6 +110,26 @@ def test_zig_builds(target: str, tmp_path: Path) -> None:
     assert total(module) == 12.0
     assert module.info.compiler.family == "zig"
     assert "-fno-sanitize=undefined" in module.info.flags
+
+
+@pytest.mark.skipif(not HAS_ZIG, reason="zig is not installed (pip install ziglang)")
+def test_zig_compiles_no_library_of_its_own_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That took half a minute; functions of the C library are found in the process instead."""
+    zigs = tmp_path / "zigs"
+    for place in ("GLOBAL", "LOCAL"):
+        monkeypatch.setenv(f"ZIG_{place}_CACHE_DIR", str(zigs))
+    function = gd.compile(
+        lambda x: np.expm1(x) + x**1.5 + np.hypot(x, 1.0),
+        gd.f64[3],
+        compiler="zig",
+        cache_dir=tmp_path / "cache",
+    )
+    x = np.array([0.5, 1.0, 2.0])
+    np.testing.assert_allclose(function(x), np.expm1(x) + x**1.5 + np.hypot(x, 1.0), rtol=1e-12)
+    assert zigs.is_dir()
+    assert sys.platform == "darwin" or [*zigs.rglob("*.a")] == []
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="needs ziglang")

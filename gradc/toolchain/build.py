@@ -230,14 +230,22 @@ def _commands(job: _Job) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, .
     own = (*job.compiler.command, *job.flags, *job.cflags)
     quick = (*job.compiler.command, *job.cflags, *WRAPPER_FLAGS)
     python = f"-I{_python_include()}"
-    # Python's own functions are found in the process that loads the library.
-    mac = ("-bundle", "-undefined", "dynamic_lookup")
-    shared = mac if sys.platform == "darwin" else ("-shared",)
     return (
         (*own, "-c", f"{job.name}.c", "-o", "source.o"),
         (*quick, python, "-c", f"{job.module}.c", "-o", "wrapper.o"),
-        (*own, *shared, "source.o", "wrapper.o", "-o", job.library, "-lm"),
+        (*own, *_link_flags(job.compiler), "source.o", "wrapper.o", "-o", job.library),
     )
+
+
+def _link_flags(compiler: Compiler) -> tuple[str, ...]:
+    """How a library is linked whose open ends the process that loads it holds: Python's own, and
+    with zig those of the C library too.
+
+    To link with libraries, zig first compiles them, for half a minute for each set of flags.
+    """
+    if sys.platform == "darwin":
+        return ("-bundle", "-undefined", "dynamic_lookup", "-lm")
+    return ("-shared", "-nostdlib") if compiler.family == "zig" else ("-shared", "-lm")
 
 
 def _write_wrapper(job: _Job, directory: Path) -> None:
