@@ -20,7 +20,8 @@ def neuron(w, x):
 def loss(w, x, y):
     """The mean squared error, and the share of samples on the right side."""
     out = neuron(w, x)
-    return ((out - y) ** 2).mean(), {"accuracy": ((out > 0.5) == (y > 0.5)).mean()}
+    hits = (out > 0.5) == (y > 0.5)
+    return ((out - y) ** 2).mean(), {"accuracy": hits.mean(dtype=np.float32)}
 
 
 def step(seed=0):

@@ -8,6 +8,7 @@ mix that the standard leaves undefined is a `DTypeError` that says what to cast.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,8 +228,21 @@ def weak(scalar: object, dtype: DType) -> DType:
     )
 
 
-def default_dtype(scalar: object) -> DType:
-    """The dtype of a Python scalar on its own: float32, int32 or bool."""
+def is_weak(value: object) -> bool:
+    """Whether it is a number of Python's own, which takes the dtype of what it meets.
+
+    NumPy's scalars are none, though `numpy.float64` is a subclass of `float`: they have a dtype.
+    """
+    return isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+
+
+def default_dtype(scalar: object, floating: DType = F32) -> DType:
+    """The dtype of a Python scalar that meets nothing: bool, int32, or `floating`."""
     if isinstance(scalar, (bool, np.bool_)):
         return BOOL
-    return I32 if isinstance(scalar, (int, np.integer)) else F32
+    return I32 if isinstance(scalar, (int, np.integer)) else floating
+
+
+def default_float(dtypes: Sequence[DType]) -> DType:
+    """The dtype of real Python scalars among arrays of `dtypes`: float64 if one of those is."""
+    return F64 if F64 in dtypes else F32

@@ -40,11 +40,11 @@ def test_dtypes_promote_and_scalars_are_weak():
         return g[out].dtype.name
 
     assert dtype(lambda x: x * 2.5, gd.f32[3]) == "float32"
-    assert dtype(lambda x: x * np.sqrt(2.0), gd.f32[3]) == "float32"
+    assert dtype(lambda x: x * np.sqrt(2.0), gd.f32[3]) == "float64"
     assert dtype(lambda x: x * np.ones(3), gd.f32[3]) == "float64"
     assert dtype(lambda x, y: x + y, gd.i32[3], gd.i8[3]) == "int32"
     assert dtype(lambda x, y: x + y, gd.u8[3], gd.i8[3]) == "int16"
-    assert dtype(lambda x: gd.where(x > 0, 1.0, 0.0), gd.f64[3]) == "float32"
+    assert dtype(lambda x: gd.where(x > 0, 1.0, 0.0), gd.f64[3]) == "float64"
     assert dtype(lambda x: gd.where(x > 0, 1, 0), gd.f64[3]) == "int32"
     for fn in (lambda x, k: x + k, lambda x, k: k / 2, lambda x, k: k * 0.5, lambda x, k: -(x > 0)):
         with pytest.raises(DTypeError) as caught:

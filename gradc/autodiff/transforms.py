@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import is_float
+from ..dtypes import is_float, is_weak
 from ..errors import ShapeError, TraceError, user_errors
 from ..interpret import interpret
 from ..trace import (
@@ -21,7 +21,6 @@ from ..trace import (
     argument_names,
     current_trace,
     error,
-    is_number,
     lift,
     trace_tree,
 )
@@ -46,7 +45,7 @@ def _at_once(
     args = list(args)
     for i in argnums:
         args[i] = map_leaves(lambda v: np.float64(v) if isinstance(v, float) else v, args[i])
-        args[i] = map_leaves(lambda v: np.asarray(v) if is_number(v) else v, args[i])
+        args[i] = map_leaves(lambda v: np.asarray(v) if is_weak(v) else v, args[i])
     traced = trace_tree(fn, *args, names=names, numbers_are_inputs=False, largest_constant=None)
     outputs = interpret(traced.graph, traced.arrays(flatten(tuple(args))[0]))
     return traced.out_tree.unflatten([out if out.ndim else out[()] for out in outputs])

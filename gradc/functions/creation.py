@@ -13,7 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import F32, I32, I64, DType, as_dtype, default_dtype, is_integer
+from ..dtypes import (
+    F32,
+    I32,
+    I64,
+    DType,
+    as_dtype,
+    default_dtype,
+    is_integer,
+    is_weak,
+    limits,
+    weak,
+)
 from ..errors import DTypeError
 from ..trace import Value, current_trace, error, lift
 from .dispatch import Array, traces
@@ -28,13 +39,19 @@ def _extents(shape: Shape) -> tuple[int, ...]:
 
 def full(shape: Shape, fill_value: Any, *, dtype: object = None) -> Array:
     """An array of `shape` with every element `fill_value`."""
+    owner = current_trace()
     if dtype is not None:
         chosen = as_dtype(dtype)
+    elif is_weak(fill_value):
+        chosen = default_dtype(fill_value, owner.default_float if owner else F32)
     else:
-        chosen = getattr(fill_value, "dtype", None) or default_dtype(fill_value)
-    owner = current_trace()
+        chosen = as_dtype(fill_value.dtype)
     if owner is None:
         return np.full(_extents(shape), fill_value, chosen)
+    if isinstance(fill_value, np.generic):
+        fill_value = fill_value.item()
+    if is_weak(fill_value):
+        weak(fill_value, chosen)
     scalar = lift(owner, fill_value, chosen)
     return (scalar if scalar.dtype == chosen else scalar.astype(chosen)).broadcast_to(
         _extents(shape)
@@ -88,13 +105,32 @@ def arange(
         start, stop = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
     chosen = as_dtype(dtype) if dtype is not None else (I32 if whole else F32)
+    length = max(math.ceil((stop - start) / step), 0)
+    if is_integer(chosen) and length:
+        _check_range((start, start + (length - 1) * step), chosen)
     owner = current_trace()
     if owner is None:
         return np.arange(start, stop, step, dtype=chosen)
-    length = max(math.ceil((stop - start) / step), 0)
     index = Value(owner, owner.add("iota", (), {"length": length, "dtype": chosen}))
     scaled = index if step == 1 else index * step
     return scaled if start == 0 else scaled + start
+
+
+def _check_range(numbers: Sequence[float], dtype: DType) -> None:
+    """Raise `DTypeError` if one of the whole numbers is out of the range of `dtype`."""
+    least, greatest = limits(dtype)
+    for number in numbers:
+        if not least <= number <= greatest:
+            raise error(DTypeError, "GC118", f"the integer {number} does not fit `{dtype.name}`")
+
+
+def class_numbers(labels: Array, classes: int) -> tuple[Array, Array]:
+    """The labels, and 0, 1, ..., `classes` - 1, in one dtype that holds both."""
+    if not isinstance(labels, Value):
+        labels = np.asarray(labels)
+    if limits(labels.dtype)[1] < classes - 1:
+        labels = astype(labels, I32 if classes - 1 <= limits(I32)[1] else I64)
+    return labels, arange(classes, dtype=labels.dtype)
 
 
 def linspace(
@@ -125,7 +161,5 @@ def one_hot(labels: Array, classes: int, *, dtype: object = F32) -> Array:
             "the labels of `one_hot` are integers",
             helps=("cast them first: `.astype(gd.int32)`",),
         )
-    if not isinstance(labels, Value):
-        labels = np.asarray(labels)
-    places = arange(classes, dtype=labels.dtype)
+    labels, places = class_numbers(labels, classes)
     return astype(labels[..., None] == places, dtype)

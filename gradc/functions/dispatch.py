@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..errors import user_errors
-from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, lift
+from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, lifted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,8 +52,8 @@ def traces(
             if not found:
                 result: R = at_once(*args, **kwargs)
                 return result
-            lifted = [lift(found[0].owner, a) for a in args[:operands]]
-            return function(*lifted, *args[operands:], **kwargs)  # type: ignore[arg-type]
+            values = [lifted(found[0].owner, a, found) for a in args[:operands]]
+            return function(*values, *args[operands:], **kwargs)  # type: ignore[arg-type]
 
         for f in numpy_functions:
             (NUMPY_UFUNCS if isinstance(f, np.ufunc) else NUMPY_FUNCTIONS)[f] = dispatch

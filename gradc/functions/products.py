@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import Value, lift, owner_of
+from ..trace import Value
 from ..trace.methods import matmul as traced_matmul
 from .dispatch import Array, traces
 
 
-@traces(np.matmul, operands=0)
-def matmul(a: Array, b: Array) -> Array:
+@traces(np.matmul, operands=2)
+def matmul(a: Value, b: Value) -> Array:
     """The matrix product `a @ b` of vectors, matrices, or stacks of matrices."""
-    owner = owner_of((a, b))
-    return traced_matmul(lift(owner, a), lift(owner, b))
+    return traced_matmul(a, b)
 
 
 @traces(np.dot, operands=2)

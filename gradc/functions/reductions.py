@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import F32, is_float
+from ..dtypes import F64, is_float
 from ..errors import UnsupportedError, user_errors
 from ..trace import Value, error
 from ..trace.methods import normal_axes
@@ -70,9 +70,9 @@ def argmin(x: Value, axis: int | None = None, *, keepdims: bool = False) -> Arra
 
 
 @traces(np.mean)
-def mean(x: Value, axis: Axis = None, *, keepdims: bool = False) -> Array:
-    """The arithmetic mean over `axis`, by default over all."""
-    return x.mean(axis, keepdims=keepdims)
+def mean(x: Value, axis: Axis = None, *, dtype: object = None, keepdims: bool = False) -> Array:
+    """The arithmetic mean over `axis`, by default over all; in float64 for integers and bools."""
+    return x.mean(axis, dtype=dtype, keepdims=keepdims)
 
 
 def _eager_var(
@@ -90,8 +90,11 @@ def var(
     ddof: float = 0.0,
     keepdims: bool = False,
 ) -> Array:
-    """The variance: squared deviations from the mean over (count - correction)."""
-    x = x if is_float(x.dtype) else x.astype(F32)
+    """The variance: squared deviations from the mean over (count - correction).
+
+    That of integers and bools is computed in float64, as NumPy does.
+    """
+    x = x if is_float(x.dtype) else x.astype(F64)
     count = math.prod(x.shape[i] for i in normal_axes(axis, x.ndim))
     deviation = x - x.mean(axis, keepdims=True)
     return deviation.square().sum(axis, keepdims=keepdims) / (count - (correction or ddof))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ShapeError
-from ..trace import NUMPY_FUNCTIONS, Value, error, lift, owner_of
+from ..trace import NUMPY_FUNCTIONS, Value, error, lifted, owner_of, promoted
 from ..trace.methods import normal_axes
 from .dispatch import Array, Axis, traces, values_in
 from .elementwise import where
@@ -79,7 +79,7 @@ def broadcast_to(x: Value, shape: Sequence[int]) -> Array:
 def broadcast_arrays(*arrays: Array) -> Array:
     """All arrays repeated to their common shape."""
     owner = owner_of(arrays)
-    values = [lift(owner, a) for a in arrays]
+    values = [lifted(owner, a, values_in(arrays)) for a in arrays]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -98,7 +98,7 @@ def flip(x: Value, axis: Axis = None) -> Array:
 def concat(arrays: Sequence[Array], axis: int | None = 0) -> Array:
     """The arrays one after the other along `axis`; `None` flattens them first."""
     owner = values_in(arrays)[0].owner
-    values = [lift(owner, a) for a in arrays]
+    values = promoted(owner, arrays)
     if axis is None:
         values, axis = [v.ravel() for v in values], 0
     (chosen,) = normal_axes(axis, values[0].ndim)
@@ -109,7 +109,7 @@ def concat(arrays: Sequence[Array], axis: int | None = 0) -> Array:
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
     """The arrays, which have one shape, along a new axis."""
     owner = values_in(arrays)[0].owner
-    return concat([lift(owner, a).expand_dims(axis) for a in arrays], axis)
+    return concat([a.expand_dims(axis) for a in promoted(owner, arrays)], axis)
 
 
 @traces(np.roll)

@@ -13,6 +13,7 @@ import numpy as np
 from .. import functions as fn
 from ..dtypes import F32, I32, is_integer, item_bytes
 from ..errors import DTypeError, ShapeError
+from ..functions.creation import class_numbers
 from ..trace import Value, error, spec_of
 from .activations import softplus
 
@@ -84,9 +85,8 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
         )
     classes = np.shape(scores)[-1]
     labels = fn.bounded(labels, lower=0, upper=classes)
-    if item_bytes(labels.dtype) < item_bytes(I32):
-        labels = fn.astype(labels, I32)  # so that every class number fits
-    return labels[..., None] == fn.arange(classes, dtype=labels.dtype)
+    labels, numbers = class_numbers(labels, classes)
+    return labels[..., None] == numbers
 
 
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
@@ -97,5 +97,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
 
 def accuracy(logits: Any, labels: Any) -> Any:
     """The share of rows whose greatest logit is at the label, in float32."""
+    if item_bytes(labels.dtype) < item_bytes(I32):
+        labels = fn.astype(labels, I32)  # so that every class number fits
     hits = fn.astype(fn.argmax(logits, -1), labels.dtype) == labels
     return fn.mean(fn.astype(hits, F32))

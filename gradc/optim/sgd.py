@@ -44,9 +44,9 @@ class SGD:
         if nesterov and (momentum == 0 or dampening != 0):
             raise fail(ArgumentError, "GC330", "`nesterov` needs a momentum and no dampening")
         self.lr = lr
-        self.momentum = momentum
-        self.dampening = dampening
-        self.weight_decay = weight_decay
+        self.momentum = float(momentum)
+        self.dampening = float(dampening)
+        self.weight_decay = float(weight_decay)
         self.nesterov = nesterov
 
     def __repr__(self) -> str:

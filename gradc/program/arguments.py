@@ -61,7 +61,12 @@ def convert(a: Argument, value: Any, hint: str = "") -> Any:
 
 
 def as_in_c(array: Array) -> Array:
-    """`array`, copied if its elements do not lie as in C: one after the other, each aligned."""
+    """`array`, copied if its elements do not lie as in C: one after the other, each aligned.
+
+    In C a bool is 0 or 1; NumPy also takes any other byte of a view for true.
+    """
+    if is_bool(array.dtype) and array.view(np.uint8).max(initial=0) > 1:
+        array = array.view(np.uint8) != 0
     return array if array.flags.carray else np.require(array, requirements=["C", "A"])
 
 

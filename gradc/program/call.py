@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import is_float
+from ..dtypes import is_bool, is_float
 from ..emit.entry import Argument
 from ..errors import GradcError, users_traceback
 from ..tree import Tree
@@ -195,6 +195,8 @@ def _inputs(
             tests.append(f"{v}.__class__ is _float" if is_float(a.dtype) else "False")
             given.append(v)
             continue
+        if is_bool(a.dtype):
+            tests.append("False")  # its bytes have to be looked at
         scope |= {f"_dtype{k}": a.dtype, f"_shape{k}": a.shape, f"_type{k}": native.c_array(a)}
         tests.append(f"{v}.__class__ is _ndarray and {v}.shape == _shape{k}")
         tests.append(f"({v}.dtype is _dtype{k} or {v}.dtype == _dtype{k})")

@@ -6,9 +6,9 @@ cannot be traced fails at the user's own line.
 """
 
 from .context import Trace, current_trace, error, user_span
-from .operands import apply, broadcast_to, is_weak, lift, owner_of, promoted
+from .operands import apply, broadcast_to, lift, lifted, owner_of, promoted
 from .operators import power
-from .tracing import Traced, argument_names, is_number, spec_of, trace, trace_tree
+from .tracing import Traced, argument_names, spec_of, trace, trace_tree
 from .value import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value
 
 __all__ = [
@@ -22,9 +22,8 @@ __all__ = [
     "broadcast_to",
     "current_trace",
     "error",
-    "is_number",
-    "is_weak",
     "lift",
+    "lifted",
     "owner_of",
     "power",
     "promoted",

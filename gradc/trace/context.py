@@ -16,6 +16,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ..dtypes import DType, default_float
 from ..errors import GradcError, Label, Span, TraceError, fail
 from ..graph import NO_ATTRS, Builder, Node
 
@@ -102,6 +103,11 @@ class Trace:
             return self.builder.add(op, args, attrs, span=span, of=of, unique=unique)
         except GradcError as found:
             raise located(found, span) from None
+
+    @property
+    def default_float(self) -> DType:
+        """The dtype of a real Python scalar that meets no array in this trace."""
+        return default_float([self.builder.nodes[i].dtype for i in self.builder.inputs])
 
     @contextmanager
     def deriving(self, forward: Node) -> Iterator[None]:

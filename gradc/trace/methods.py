@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import BOOL, F32, I64, DType, Spec, as_dtype, is_float, is_unsigned
+from ..dtypes import BOOL, F64, I64, DType, Spec, as_dtype, is_float, is_unsigned
 from ..errors import Label, ShapeError, fail, user_errors
 from .context import error, user_span
 from .indexing import basic_index
@@ -46,20 +46,32 @@ def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def _reduced(name: str, value: Value, axis: Axis, keepdims: bool) -> Value:
+    axes = normal_axes(axis, value.ndim)
+    result = value.reduce(name, axes) if axes else value.copy()
+    if keepdims:
+        result = result.reshape(tuple(1 if i in axes else n for i, n in enumerate(value.shape)))
+    return result
+
+
 def _reduction(name: str) -> Callable[..., Value]:
+    """A reduction to an element, or to whether elements are true."""
+
+    def method(self: Value, axis: Axis = None, *, keepdims: bool = False) -> Value:
+        as_bool = name in ("all", "any") and self.dtype != BOOL
+        return _reduced(name, self.not_equal(0) if as_bool else self, axis, keepdims)
+
+    method.__name__ = method.__qualname__ = name
+    return user_errors(method)
+
+
+def _total(name: str) -> Callable[..., Value]:
+    """A reduction whose result may need a wider dtype."""
+
     def method(
-        self: Value, axis: Axis = None, *, keepdims: bool = False, dtype: object = None
+        self: Value, axis: Axis = None, dtype: object = None, *, keepdims: bool = False
     ) -> Value:
-        value = self
-        if name in ("all", "any") and self.dtype != BOOL:
-            value = self.not_equal(0)
-        if name in ("sum", "prod"):
-            value = value.astype(_sum_dtype(self.dtype) if dtype is None else dtype)
-        axes = normal_axes(axis, self.ndim)
-        result = value.reduce(name, axes) if axes else value.copy()
-        if keepdims:
-            result = result.reshape(tuple(1 if i in axes else n for i, n in enumerate(self.shape)))
-        return result
+        return _reduced(name, self.astype(dtype or _sum_dtype(self.dtype)), axis, keepdims)
 
     method.__name__ = method.__qualname__ = name
     return user_errors(method)
@@ -104,8 +116,8 @@ class ArrayMethods:
         def size(self) -> int: ...
         def __getattr__(self, name: str) -> Any: ...
 
-    sum = _reduction("sum")
-    prod = _reduction("prod")
+    sum = _total("sum")
+    prod = _total("prod")
     max = _reduction("max")
     min = _reduction("min")
     all = _reduction("all")
@@ -114,9 +126,9 @@ class ArrayMethods:
     argmin = _position("argmin")
 
     @user_errors
-    def mean(self, axis: Axis = None, *, keepdims: bool = False) -> Value:
-        """The arithmetic mean; integers and bools are averaged in float32."""
-        value = self if is_float(self.dtype) else self.astype(F32)
+    def mean(self, axis: Axis = None, dtype: object = None, *, keepdims: bool = False) -> Value:
+        """The arithmetic mean; integers and bools are averaged in float64, as NumPy does."""
+        value = self.astype(dtype or (self.dtype if is_float(self.dtype) else F64))
         axes = normal_axes(axis, self.ndim)
         count = math.prod(self.shape[i] for i in axes)
         result: Value = value.sum(axes, keepdims=keepdims) / float(count)

@@ -19,7 +19,10 @@ from ..dtypes import (
     as_dtype,
     bits_of,
     default_dtype,
+    is_bool,
+    is_integer,
     is_numeric,
+    is_weak,
     kind_of,
     promote,
     weak,
@@ -38,7 +41,10 @@ from .value import Value
 
 
 def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
-    """`operand` as a value of the trace; a Python scalar takes `dtype` or its default."""
+    """`operand` as a value of the trace; Python's numbers, and lists, take `dtype`.
+
+    Without `dtype`, a number takes the default of the trace and a list what NumPy makes of it.
+    """
     if isinstance(operand, Value):
         if operand.owner is not owner:
             raise error(
@@ -49,12 +55,11 @@ def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
             )
         return operand
     if is_weak(operand):
-        return Value(owner, constant(owner, operand, dtype or default_dtype(operand)))
+        own = dtype or default_dtype(operand, owner.default_float)
+        return Value(owner, constant(owner, operand, own))
     array = _as_array(operand)
     if isinstance(operand, (list, tuple)) and dtype is not None:
-        array = array.astype(
-            weak(array.reshape(-1)[:1].tolist()[0], dtype) if array.size else dtype
-        )
+        array = _converted(array, dtype)
     own = as_dtype(array.dtype)
     if array.size > 1 and _is_uniform(array):
         scalar = Value(owner, constant(owner, array.reshape(-1)[0], own))
@@ -71,11 +76,6 @@ def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
     return Value(owner, constant(owner, array, own))
 
 
-def is_weak(operand: object) -> bool:
-    """Whether it takes the dtype of the other side: Python's scalars and NumPy's like them."""
-    return isinstance(operand, (bool, int, float, np.bool_, np.floating, np.int64))
-
-
 def _as_array(operand: Any) -> np.ndarray[Any, Any]:
     array = (
         np.asarray(operand) if isinstance(operand, (np.ndarray, np.generic, list, tuple)) else None
@@ -88,7 +88,20 @@ def _as_array(operand: Any) -> np.ndarray[Any, Any]:
             f"a `{name}` cannot be used as an array",
             helps=("use a number or an array",),
         )
-    return array
+    # A view of other data may hold true as any byte but 0; in C it is 1.
+    return array.view(np.uint8) != 0 if is_bool(array.dtype) else array
+
+
+def _converted(array: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+    """The numbers of a list in `dtype`, none of which may be out of its range."""
+    if array.size:
+        dtype = weak(array.reshape(-1)[0].item(), dtype)
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    if is_integer(dtype) and not np.array_equal(converted, array):
+        first = array[converted != array][0]
+        raise error(DTypeError, "GC118", f"the integer {first} does not fit `{dtype.name}`")
+    return converted
 
 
 def _is_uniform(array: np.ndarray[Any, Any]) -> bool:
@@ -109,27 +122,42 @@ def constant(owner: Trace, value: Any, dtype: DType) -> int:
 
 
 def promoted(owner: Trace, operands: Sequence[Any]) -> list[Value]:
-    """The operands as values of one dtype, that of the arrays by the Array API's rules."""
-    arrays = [v if is_weak(v) or isinstance(v, (list, tuple)) else lift(owner, v) for v in operands]
+    """The operands as values of one dtype, that of the arrays by the Array API's rules.
+
+    Python's numbers, and lists of them, take the dtype of the arrays at full precision.
+    """
+    arrays = [v if _is_weak_or_list(v) else lift(owner, v) for v in operands]
     strong = [v.dtype for v in arrays if isinstance(v, Value)]
     if strong:
         common = reduce(promote, strong)
     else:
-        kinds = [default_dtype(v) for v in arrays]
-        common = max(kinds, key=lambda d: "bif".index(kind_of(d)))
+        dtypes = [_own_dtype(owner, v) for v in arrays]
+        common = max(dtypes, key=lambda d: "bif".index(kind_of(d)))
     values = []
     for v in arrays:
         if isinstance(v, Value):
             values.append(v if v.dtype == common else v.astype(common))
         else:
-            own = weak(_plain(v), common) if is_weak(v) else common
-            values.append(lift(owner, v, own))
+            values.append(lift(owner, v, weak(v, common) if is_weak(v) else common))
     return values
 
 
-def _plain(scalar: Any) -> Any:
-    """A NumPy scalar as the Python scalar it stands for."""
-    return scalar.item() if isinstance(scalar, np.generic) else scalar
+def lifted(owner: Trace, operand: Any, others: Sequence[Value]) -> Value:
+    """`operand` as a value; a Python number or a list takes the dtype of the `others`."""
+    if isinstance(operand, Value) or not _is_weak_or_list(operand):
+        return lift(owner, operand)
+    return promoted(owner, [operand, *others])[0]
+
+
+def _is_weak_or_list(operand: Any) -> bool:
+    return is_weak(operand) or isinstance(operand, (list, tuple))
+
+
+def _own_dtype(owner: Trace, operand: Any) -> DType:
+    """The dtype of a number or a list that meets no array."""
+    array = _as_array(operand) if isinstance(operand, (list, tuple)) else None
+    first = operand if array is None else array.dtype.type(0)
+    return default_dtype(first, owner.default_float)
 
 
 def broadcast_to(value: Value, shape: tuple[int, ...]) -> Value:

@@ -14,17 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import is_float
+from ..dtypes import is_float, is_weak
 from ..errors import DTypeError, ShapeError, UnsupportedError
 from ..ops import OPS, Kind
 from .context import error
 from .methods import matmul
-from .operands import apply, broadcast_to, constant, is_weak, lift, owner_of, promoted
+from .operands import apply, broadcast_to, constant, lifted, promoted
 from .value import NUMPY_UFUNCS, Value
 
 
 def power(base: Any, exponent: Any) -> Value:
     """`base ** exponent`; a small whole exponent is a few multiplications."""
+    if isinstance(base, Value) and isinstance(exponent, np.generic):
+        base = promoted(base.owner, (base, exponent))[0]  # NumPy's scalars have a dtype
+        exponent = exponent.item()
     if not isinstance(base, Value) or not is_weak(exponent):
         return apply("pow", base, exponent)
     n = float(exponent)
@@ -58,7 +61,7 @@ def contract(self: Value, other: Value, contract: Any, batch: Any) -> Value:
 
 def dot(self: Value, other: Any, contract: Any = None, batch: Any = ((), ())) -> Value:
     """`numpy.dot`; with `contract` (and `batch`), the op of that name."""
-    right = lift(self.owner, other)
+    right = lifted(self.owner, other, [self])
     if contract is not None:
         return self.contract(right, contract, batch)  # type: ignore[no-any-return]
     if self.ndim == 0 or right.ndim == 0:
@@ -87,8 +90,9 @@ def clip(self: Value, low: Any = None, high: Any = None) -> Value:
 
 
 def _matmul(a: Any, b: Any) -> Value:
-    owner = owner_of((a, b))
-    return matmul(lift(owner, a), lift(owner, b))
+    values = [v for v in (a, b) if isinstance(v, Value)]
+    owner = values[0].owner
+    return matmul(lifted(owner, a, values), lifted(owner, b, values))
 
 
 def _in_place(operator: Callable[[Any, Any], Value], symbol: str) -> Callable[[Value, Any], Value]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import Spec, as_dtype, default_dtype
+from ..dtypes import F32, DType, Spec, as_dtype, default_dtype, default_float, is_weak
 from ..errors import DTypeError, GradcError, fail, user_errors
 from ..graph import Graph, verify
 from ..tree import Tree, flatten
@@ -74,7 +74,7 @@ def trace_tree(
     leaves, in_tree = flatten(args)
     paths = _paths(in_tree, names)
     owner = Trace(largest_constant)
-    held = [not numbers_are_inputs and is_number(leaf) for leaf in leaves]
+    held = [not numbers_are_inputs and is_weak(leaf) for leaf in leaves]
     values, positions = _inputs(owner, in_tree, leaves, paths, held, tied=tied)
     try:
         with owner.running():
@@ -129,6 +129,7 @@ def _inputs(
     """A value for each leaf, and the position of its graph input; a held leaf is itself."""
     argument_of = [k for k, child in enumerate(in_tree.children) for _ in range(child.count)]
     known: dict[tuple[int, int], int] = {}
+    floating = default_float([leaf.dtype for leaf in leaves if hasattr(leaf, "dtype")])
     values: list[Any] = []
     positions: list[int] = []
     for leaf, path, argument, is_held in zip(leaves, paths, argument_of, held, strict=True):
@@ -140,23 +141,21 @@ def _inputs(
         may_tie = tied and isinstance(leaf, np.ndarray)
         if not (may_tie and key in known):
             known[key] = len(owner.builder.inputs)
-            owner.builder.input(spec_of(leaf, path), path)
+            owner.builder.input(spec_of(leaf, path, floating), path)
         positions.append(known[key])
         values.append(Value(owner, owner.builder.inputs[known[key]], argument=path))
     return values, positions
 
 
-def is_number(leaf: Any) -> bool:
-    """Whether it is a number of Python's own."""
-    return isinstance(leaf, (bool, int, float)) and not isinstance(leaf, np.generic)
+def spec_of(leaf: Any, name: str = "", floating: DType = F32) -> Spec:
+    """The shape and dtype of a spec, an array, or a number; `name` is for messages.
 
-
-def spec_of(leaf: Any, name: str = "") -> Spec:
-    """The shape and dtype of a spec, an array, or a number; `name` is for messages."""
+    A real number of Python's own is `floating`.
+    """
     if isinstance(leaf, Spec):
         return leaf
-    if is_number(leaf):
-        return Spec((), default_dtype(leaf))
+    if is_weak(leaf):
+        return Spec((), default_dtype(leaf, floating))
     array = leaf if hasattr(leaf, "shape") and hasattr(leaf, "dtype") else np.asarray(leaf)
     try:
         return Spec(tuple(array.shape), as_dtype(array.dtype))

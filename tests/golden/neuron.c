@@ -11,7 +11,7 @@
 static_assert(sizeof(neuron_state) == NEURON_STATE_BYTES, "the state is laid out as planned");
 
 /* loss f32[], accuracy f32[], w0 f32[], w1 f32[], w2 f32[]; gradient of neuron.py:17,
- * neuron.py:23, neuron.py:32
+ * neuron.py:23, neuron.py:24, neuron.py:33
  * mul = w0 * x[:, 0]
  * mul_2 = w1 * x[:, 1]
  * add = mul + mul_2
@@ -20,11 +20,11 @@ static_assert(sizeof(neuron_state) == NEURON_STATE_BYTES, "the state is laid out
  * exp = exp(neg)
  * add_3 = 1 + exp
  * div = 1 / add_3
- * sub = div - y
- * loss = square(sub)
  * greater = div > 0.5
  * greater_2 = y > 0.5
  * equal = greater == greater_2
+ * sub = div - y
+ * loss = square(sub)
  * accuracy = equal
  * mul_3 = 2 * sub
  * neg_2 = -mul_3
@@ -86,7 +86,7 @@ GRADC_KERNEL void loss_and_w2(
     *w2 = sub_4;
 }
 
-/* step u64[]; neuron.py:32
+/* step u64[]; neuron.py:33
  * step = step + 1 */
 GRADC_KERNEL void update_step(uint64_t *restrict step)
 {
@@ -95,7 +95,7 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
     *step = add;
 }
 
-/* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23
+/* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23, neuron.py:24
  * loss = square((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) - y)
  * accuracy = (((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5)) */
 GRADC_KERNEL void forward_loss(
