@@ -1,4 +1,4 @@
-"""What the README shows works: its Python runs as printed, and its contributor's row is enough."""
+"""What the README shows works: each block of it is run, and what it shows is compared."""
 
 from __future__ import annotations
 
@@ -6,40 +6,67 @@ import functools
 import importlib
 import re
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pytest
+from readme import Block, blocks, run_python, run_shell
 
 import gradc as gd
+from gradc.ops import OPS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = list(blocks(README))
+
+RUN = "run"
+HOW = {
+    "Install and train 1": "run by .ci/run in a fresh environment",
+    "Install and test 1": "run by .ci/run in a fresh environment",
+    "A model 1": RUN,
+    "Any function 1": RUN,
+    "What the C looks like 1": "compared with what is generated",
+    "The command line 1": RUN,
+    "How it works 1": "a picture",
+    "Contributing 1": "compared with the file it is in",
+}
+"""Every block, and how it is tested or why not; blocks that are run share names and files with
+those before them under the same heading."""
 
 
-def python_blocks(heading: str) -> list[str]:
-    """The Python blocks of the README's section `heading`."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+def the_block(name: str) -> Block:
+    return next(b for b in BLOCKS if b.name == name)
 
 
-def test_the_model_of_the_readme_runs_as_printed(tmp_path, monkeypatch, capsys):
+def test_every_block_is_run_or_says_why_not() -> None:
+    assert [b.name for b in BLOCKS] == list(HOW), "give each block its line in HOW"
+
+
+@pytest.mark.parametrize("heading", dict.fromkeys(b.heading for b in BLOCKS if HOW[b.name] == RUN))
+def test_blocks_run_and_show_what_they_say(
+    heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=skip)
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
-    names = {
-        "x_all": rng.random((128, 784)).astype(np.float32),
-        "y_all": rng.integers(0, 10, 128).astype(np.int32),
-        "order": np.arange(128).reshape(2, 64),
-    }
-    names |= {"x_batch": names["x_all"][:64], "y_batch": names["y_all"][:64]}
-    for block in python_blocks("A model"):
-        exec(compile(block, "README.md", "exec"), names)
-    assert np.isfinite(names["loss_value"])
-    assert (tmp_path / "out" / "mnist.c").is_file()
-    value, gradients = names["f"](3.0, 5.0, 2.0)
-    assert (float(value), [float(g) for g in gradients]) == (16.0, [2.0, 2.0, 8.0])
-    assert "mul" in capsys.readouterr().out
+    names: dict[str, Any] = {}
+    for block in BLOCKS:
+        if block.heading == heading and HOW[block.name] == RUN:
+            if block.language == "python":
+                run_python(block, names)
+            else:
+                run_shell(block, tmp_path)
+
+
+@pytest.mark.parametrize("name", [n for n, how in HOW.items() if ".ci/run" in how])
+def test_the_check_of_a_change_takes_its_commands_from_here(name: str) -> None:
+    block, checks = the_block(name), (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert f'readme_command "{block.heading}"' in checks
+    assert block.number == 1
+    assert block.language == "sh"
+    assert block.text.startswith("pip install ")
+    assert block.text.count("\n") == 1
 
 
 def excerpt_of(source: str) -> str:
@@ -51,54 +78,50 @@ def excerpt_of(source: str) -> str:
     return f"{kernel[0]}\n...\n\n{calls[1]}"
 
 
-def test_the_c_of_the_readme_is_what_is_generated(monkeypatch, request):
+def test_the_c_of_the_readme_is_what_is_generated(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.syspath_prepend(ROOT / "examples")
     mnist = importlib.import_module("mnist")
-    avx512 = functools.partial(gd.train_step, target="avx512")
+    avx512: Callable[..., gd.TrainStep] = functools.partial(gd.train_step, target="avx512")
     monkeypatch.setattr(gd, "train_step", avx512)
-    before, start, rest = README.partition("```c\n")
-    shown, end, after = rest.partition("```\n")
+    block = the_block("What the C looks like 1")
     excerpt = excerpt_of(mnist.step().source)
     if request.config.getoption("--renew-golden"):
-        text = f"{before}{start}{excerpt}{end}{after}"
+        text = README.replace(block.text, excerpt)
         (ROOT / "README.md").write_text(text, encoding="utf-8")
-        shown = excerpt
-    assert shown == excerpt, "the C changed; if that is meant, run pytest with --renew-golden"
+    else:
+        assert block.text == excerpt, "the C changed; if that is meant, run with --renew-golden"
 
 
-def test_the_two_commands_are_where_the_checks_look_for_them():
-    for heading, command in (
-        ("Install and train", "pip install . && gradc train examples/mnist.py"),
-        ("Install and test", 'pip install -e ".[dev]" && python -m pytest'),
-    ):
-        assert README.split(f"\n## {heading}\n")[1].split("```sh\n")[1].startswith(command + "\n")
+def test_the_row_of_the_readme_is_all_there_is_to_its_op() -> None:
+    row = the_block("Contributing 1").text
+    (name,) = re.findall(r'^op\("(\w+)"', row)
+    assert row in (ROOT / "gradc" / "ops" / "elementwise.py").read_text(encoding="utf-8")
+    words = {name, OPS[name].reference.__name__}
+    for file in (ROOT / "gradc").rglob("*.py"):
+        found = words & set(re.findall(r"\w+", file.read_text(encoding="utf-8")))
+        where = f"{file.parent.name}/{file.name}"
+        # The second file lists what a name in C must not hide.
+        assert not found or where in ("ops/elementwise.py", "lower/reserved.py"), where
+    assert callable(getattr(gd, name))
 
 
-def test_one_row_is_all_there_is_to_a_new_op(tmp_path):
-    """The README's `softplus`, put at the end of the file it belongs to, in a copy of the tree."""
-    for folder in ("gradc", "runtime", "tests"):
-        skip = shutil.ignore_patterns("__pycache__", ".*_cache")
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=skip)
-    shutil.copytree(tmp_path / "runtime", tmp_path / "gradc" / "runtime")
-    for file in ("pyproject.toml", "README.md"):
-        shutil.copy(ROOT / file, tmp_path)
-    (row,) = python_blocks("Contributing")
-    with (tmp_path / "gradc" / "ops" / "elementwise.py").open("a", encoding="utf-8") as table:
-        table.write(f"\n{row}")
-    command = [sys.executable, "-m", "pytest", "tests/test_ops.py", "-k", "softplus", "-v"]
-    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout
-    passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed is not None
-    assert int(passed[1]) >= 3
-    use = (
-        "import gradc as gd, numpy as np\n"
-        "f = gd.compile(gd.grad(lambda x: gd.softplus(x).sum()), gd.f64[2])\n"
-        "assert np.allclose(f(np.array([0.0, 1.0])), [0.5, 1 / (1 + np.exp(-1.0))])\n"
-        "print(gd.__file__)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", use], cwd=tmp_path, stdout=subprocess.PIPE, text=True, timeout=300
-    )
-    assert done.returncode == 0
-    assert Path(done.stdout.strip()).is_relative_to(tmp_path)
+@pytest.mark.parametrize(
+    ("shown", "got"),
+    [("1 + 1  # -> 3", "2"), ("print('a')  # -> b", "a"), ("(1,\n 2)  # -> (1, 3)", r"\(1, 2\)")],
+)
+def test_a_result_that_is_shown_wrongly_is_noticed(shown: str, got: str) -> None:
+    (block,) = blocks(f"## Heading\n\n```python\n{shown}\n```\n")
+    with pytest.raises(AssertionError, match=f"which is {got}"):
+        run_python(block, {})
+
+
+def test_blocks_are_found() -> None:
+    text = "## One\n\n    a\n      b\n\ntext\n\n```sh\nc\n\n    d\n```\n\n## Two\n```\ne\n```"
+    found = [(b.name, b.language, b.text, b.line) for b in blocks(text)]
+    assert found == [
+        ("One 1", "", "a\n  b\n", 3),
+        ("One 2", "sh", "c\n\n    d\n", 9),
+        ("Two 1", "text", "e\n", 16),
+    ]
