@@ -1,8 +1,9 @@
 /* gradc_base.h: the words that generated code uses beyond C11, for C++ and for other compilers.
  *
  * Enters: nothing. Leaves: GRADC_INLINE, GRADC_KERNEL and GRADC_ONCE, which stand before a function
- * of one file, and `restrict` for C++. Always holds: they change how fast code is, never what it
- * does; a compiler without the attributes of GCC and Clang may take them all for `static`.
+ * of one file, GRADC_LANES, which stands before a loop, and `restrict` for C++. Always holds: they
+ * change how fast code is, never what it does; other compilers than GCC and Clang take them for
+ * `static`, or nothing.
  */
 #ifndef GRADC_BASE_H
 #define GRADC_BASE_H
@@ -19,6 +20,14 @@
 #define GRADC_INLINE static inline
 #define GRADC_KERNEL static
 #define GRADC_ONCE static inline
+#endif
+
+/* The loop that follows does the same to each lane of a vector. GCC would write its few turns out
+ * before it looks for vectors, and then no longer find them. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8
+#define GRADC_LANES _Pragma("GCC unroll 1")
+#else
+#define GRADC_LANES
 #endif
 
 #if defined(__cplusplus) && !defined(restrict)

@@ -107,6 +107,8 @@ class KernelPrinter:
                 with w.block(f"if ({' && '.join(tests)})" if tests else ""):
                     self.statements(s.body)
             case For():
+                if s.lanes:
+                    w.line("GRADC_LANES")
                 with w.loop(s.var.name, s.var.extent, step=s.var.step):
                     self.statements(s.body)
             case Tile():

@@ -78,7 +78,7 @@ class _Numbers:
                 tests = tuple((self.index(i), low, high) for i, low, high in s.tests)
                 return If, tests, self.body(s.body)
             case For():
-                return For, self.var(s.var), self.body(s.body)
+                return For, self.var(s.var), s.lanes, self.body(s.body)
             case Tile():
                 return self.tile(s)
 

@@ -20,6 +20,7 @@ from ..passes.views import view
 from .folds import start_fold
 from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile
 from .pointwise import Body, Elements
+from .sweep import additions, sweep
 from .target import Target, column_blocks, row_blocks
 
 
@@ -135,37 +136,27 @@ class Contraction:
         depth_last = axes.depth[-1] if axes.depth else Var("p", 1)
         width = LANES if depth_last.extent >= 2 * LANES and self._along_depth() else 0
         with root.loops(free) as element:
-            fold = start_fold(self.anchor, self.anchor.dtype, width, element, op="sum")
-            with element.loops(axes.depth[:-1]) as outside:
-                for variables, position, lane in self._depth_steps(depth_last, width):
-                    with outside.loops(variables) as inner:
-                        product = self._product(depth_last, position, inner)
-                        fold.take(product, lane, Index(), inner)
+            extents = tuple(v.extent for v in axes.depth)
+            fold = start_fold(
+                self.anchor, self.anchor.dtype, width, element, op="sum",
+                additions=additions(extents, width),
+            )  # fmt: skip
+
+            def visit(position: Indices, lane: Index | None, body: Body) -> None:
+                fold.take(self._product(position, body), lane, Index(), body)
+
+            sweep(extents, tuple(v.name for v in axes.depth), width, (fold,), element, visit)
             total = fold.finish(element)
             self._epilogue(tuple(at(v) for v in free), total, element)
         return root
 
-    def _depth_steps(
-        self, last: Var, width: int
-    ) -> list[tuple[tuple[Var, ...], Index, Index | None]]:
-        """The loops over the last contracted axis: (variables, position along it, lane)."""
-        if not width:
-            return [((last,), at(last), None)]
-        whole = last.extent // width * width
-        block, lane = Var(last.name, whole, width), Var(self.names.fresh("lane"), width)
-        steps: list[tuple[tuple[Var, ...], Index, Index | None]] = [
-            ((block, lane), at(block) + at(lane), at(lane))
-        ]
-        if whole < last.extent:
-            tail = Var(self.names.fresh("lane"), last.extent - whole)
-            steps.append(((tail,), at(tail) + whole, at(tail)))
-        return steps
-
-    def _product(self, last: Var, position: Index, body: Body) -> Ref:
+    def _product(self, position: Indices, body: Body) -> Ref:
+        """The product of the operands at a position along the contracted axes."""
         factors: list[Ref | Literal] = []
         for name, operand in zip("ab", self.operands, strict=True):
-            name = body.fresh(f"{name}_at")
-            offset = substitute(operand.offset, last, position)
+            name, offset = body.fresh(f"{name}_at"), operand.offset
+            for variable, here in zip(self.axes.depth, position, strict=True):
+                offset = substitute(offset, variable, here)
             load = Load(operand.buffer, offset, self.anchor.dtype)
             body.statements.append(Let(name, load, (self.anchor.id,)))
             factors.append(Ref(name, self.anchor.dtype))

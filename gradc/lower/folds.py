@@ -2,19 +2,20 @@
 
 Enters: a reduction node. Leaves: the statements around and inside the loop that folds. Always
 holds: the order of a reduction is the loop's own, or, for long rows, `LANES` partial sums joined in
-ascending order; neither depends on the target.
+ascending order; neither depends on the target. Long float32 sums are sums of blocks (see `sweep`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..dtypes import DType
+from ..dtypes import F32, F64, DType
 from ..graph import Node
 from ..index import Index, Var, at
 from ..ops.table import OPS
+from ..passes.cost import LONG_CHAIN
 from ..passes.domain import SELECTING
-from .nest import Accumulate, Array, Declare, For, Let, Literal, Load, Ref, Select, Stmt
+from .nest import Accumulate, Apply, Array, Declare, For, Let, Literal, Load, Ref, Select, Stmt
 from .pointwise import Body, Simple, identifier
 
 
@@ -25,15 +26,24 @@ def start_value(op: str, dtype: DType) -> Literal:
     return Literal(start(dtype), dtype)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fold:
-    """One reduction while its loop runs: `name` is its accumulator, an array of them if `width`."""
+    """One reduction while its loop runs: `name` is its accumulator, an array of them if `width`.
+
+    A long sum is `blocked`: `name` then belongs to one block, and `total`, in double, to all.
+    """
 
     op: str
     dtype: DType
     nodes: tuple[int, ...]
-    name: str
-    width: int = 0
+    base: str
+    width: int
+    name: str = ""
+    total: str = ""
+
+    @property
+    def blocked(self) -> bool:
+        return bool(self.total)
 
     @property
     def best(self) -> str:
@@ -50,36 +60,93 @@ class Fold:
             step = Accumulate(self.name, lane, self.op, value, self.dtype, self.nodes)
         body.statements.append(step)
 
+    def declare(self, base: str, dtype: DType, body: Body) -> str:
+        """A new accumulator at its start: a scalar, or one for each lane."""
+        start = Literal(0, dtype) if self.op in SELECTING else start_value(self.op, dtype)
+        name = body.fresh(f"{base}_lanes" if self.width else base)
+        if self.width:
+            body.statements.append(Array(name, dtype, self.width, start))
+        else:
+            body.statements.append(Declare(name, dtype, start, self.nodes))
+        return name
+
+    def open_block(self, body: Body) -> None:
+        """Before the loop over one block."""
+        self.name = self.declare(f"{self.base}_block", self.dtype, body)
+
+    def close_block(self, body: Body) -> None:
+        """After it: what the block has is added to the total."""
+        if not self.width:
+            widened = widen(Ref(self.name, self.dtype), self.nodes, body)
+            body.statements.append(Accumulate(self.total, None, self.op, widened, F64, self.nodes))
+            return
+        with body.loop(Var(body.fresh("lane"), self.width), lanes=True) as inner:
+            lane = at(inner.var) if inner.var else Index()
+            part = Ref(inner.fresh("part"), self.dtype)
+            inner.statements.append(Let(part.name, Load(self.name, lane, part.dtype), self.nodes))
+            widened = widen(part, self.nodes, inner)
+            step = Accumulate(self.total, lane, self.op, widened, F64, self.nodes)
+            inner.statements.append(step)
+
     def finish(self, body: Body) -> Ref:
         """After the loop: the result, joined from the partial sums if there are any."""
-        if not self.width:
-            return Ref(self.name, self.dtype)
-        total = body.fresh(self.name.removesuffix("_lanes"))
+        name, dtype = (self.total, F64) if self.blocked else (self.name, self.dtype)
+        if self.width:
+            name = self._joined(name, dtype, body)
+        if not self.blocked:
+            return Ref(name, dtype)
+        result = body.fresh(self.base)
+        rounded = Apply("cast", (Ref(name, dtype),), self.dtype)
+        body.statements.append(Let(result, rounded, self.nodes))
+        return Ref(result, self.dtype)
+
+    def _joined(self, lanes: str, dtype: DType, body: Body) -> str:
+        """The sum of all lanes, in ascending order."""
+        total = body.fresh(f"{self.base}_total" if self.blocked else self.base)
         lane, part = Var("lane", self.width), "part"
-        body.statements.append(Declare(total, self.dtype, start_value(self.op, self.dtype)))
-        step = Accumulate(total, None, self.op, Ref(part, self.dtype), self.dtype, self.nodes)
-        load = Let(part, Load(self.name, at(lane), self.dtype), self.nodes)
+        body.statements.append(Declare(total, dtype, start_value(self.op, dtype)))
+        step = Accumulate(total, None, self.op, Ref(part, dtype), dtype, self.nodes)
+        load = Let(part, Load(lanes, at(lane), dtype), self.nodes)
         body.statements.append(For(lane, (load, step)))
-        return Ref(total, self.dtype)
+        return total
+
+
+def widen(value: Simple, nodes: tuple[int, ...], body: Body) -> Ref:
+    """A float as a double."""
+    name = body.fresh("widened")
+    body.statements.append(Let(name, Apply("cast", (value,), F64), nodes))
+    return Ref(name, F64)
 
 
 def start_fold(
-    node: Node, value_dtype: DType, width: int, body: Body, op: str | None = None
+    node: Node,
+    value_dtype: DType,
+    width: int,
+    body: Body,
+    *,
+    op: str | None = None,
+    additions: int = 0,
 ) -> Fold:
     """Declare the accumulator(s) of `node` before its loop: `width` partial sums, or 0 for one.
 
-    `op` is the reduction when it is not the node's own op (a contraction sums).
+    `op` is the reduction when it is not the node's own op (a contraction sums); `additions` are
+    those that an accumulator takes in the whole loop.
     """
     op = op or node.op
-    base = identifier(node.name or op)
-    start = start_value(op, node.dtype) if op not in SELECTING else Literal(0, node.dtype)
-    if width:
-        fold = Fold(op, node.dtype, (node.id,), body.fresh(f"{base}_lanes"), width)
-        body.statements.append(Array(fold.name, node.dtype, width, start))
+    fold = Fold(op, node.dtype, (node.id,), identifier(node.name or op), width)
+    if is_long_sum(op, node.dtype, additions):
+        fold.total = fold.declare(f"{fold.base}_total", F64, body)
         return fold
-    fold = Fold(op, node.dtype, (node.id,), body.fresh(base))
     if op in SELECTING:
+        fold.name = body.fresh(fold.base)
         first = start_value("max" if op == "argmax" else "min", value_dtype)
         body.statements.append(Declare(body.fresh(fold.best), value_dtype, first, fold.nodes))
-    body.statements.append(Declare(fold.name, node.dtype, start, fold.nodes))
+        body.statements.append(Declare(fold.name, node.dtype, Literal(0, node.dtype), fold.nodes))
+        return fold
+    fold.name = fold.declare(fold.base, node.dtype, body)
     return fold
+
+
+def is_long_sum(op: str, dtype: DType, additions: int) -> bool:
+    """Whether a reduction of so many additions in a row is cut into blocks."""
+    return op == "sum" and dtype == F32 and additions > LONG_CHAIN

@@ -93,7 +93,7 @@ def _block(body: tuple[Stmt, ...], indent: str) -> Iterator[str]:
 def _statement(s: Stmt, indent: str) -> Iterator[str]:
     match s:
         case For():
-            yield f"{indent}{_loop(s.var)}"
+            yield f"{indent}{_loop(s.var)}{' in lanes' if s.lanes else ''}"
             yield from _block(s.body, indent + INDENT)
         case If():
             tests = (f"{low} <= {index_listing(i)} < {high}" for i, low, high in s.tests)

@@ -142,8 +142,11 @@ class If:
 
 @dataclass(frozen=True)
 class For:
+    """`lanes`: the iterations do the same to elements side by side, as one vector operation."""
+
     var: Var
     body: tuple[Stmt, ...]
+    lanes: bool = False
 
 
 @dataclass(frozen=True)

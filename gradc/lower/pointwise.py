@@ -96,8 +96,8 @@ class Body:
         return body
 
     @contextmanager
-    def loop(self, var: Var) -> Iterator[Body]:
-        """A loop over `var`; a variable with one value needs none."""
+    def loop(self, var: Var, lanes: bool = False) -> Iterator[Body]:
+        """A loop over `var`; a variable with one value needs none. `lanes`: see `For`."""
         if not var.last and var.extent:
             yield self
             return
@@ -105,7 +105,7 @@ class Body:
         yield inner
         inner.close()
         if inner.statements:
-            self.statements.append(For(var, tuple(inner.statements)))
+            self.statements.append(For(var, tuple(inner.statements), lanes))
 
     def fresh(self, base: str) -> str:
         """A name for something declared in this scope."""

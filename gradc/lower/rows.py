@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from ..dtypes import item_bytes
-from ..graph import Graph, Node
+from ..dtypes import DType, item_bytes
+from ..graph import Graph
 from ..index import Index, Indices, Var, at, flatten
 from ..passes.cost import LANES, STACK_BYTES
 from ..passes.domain import SELECTING, Domain, fold_level
+from .carried import Carried
 from .flat import Loops, merged_loops, offsets_read
-from .folds import Fold, start_fold, start_value
-from .nest import Accumulate, Array, Declare, For, Load, Param, Ref, Store
+from .folds import Fold, start_fold
+from .nest import Array, Load, Param, Ref, Store
 from .pointwise import Body, Elements, identifier
+from .sweep import additions, sweep
 
 AXES = "ijklmnpq"
 
@@ -48,7 +50,8 @@ class RowNest:
         self.storage = storage
         self.scratch: list[Param] = []
         self.arrays: list[Array] = []
-        self.totals: dict[int, str] = {}
+        self.kept: dict[int, str] = {}
+        self.carried: dict[int, Carried] = {}
 
     def lower(self) -> Body:
         """The body of the kernel."""
@@ -56,20 +59,29 @@ class RowNest:
         prefix = self._axes(self._read_shape(next(iter(d.level)))[: d.depth], 0)
         index = tuple(at(v) for v in prefix)
         with root.loops(prefix[: d.outer]) as outside:
+            rows = tuple(v.extent for v in prefix[d.outer :])
             for i in d.carried:
-                self._start_carried(self.graph[i], outside)
+                node = self.graph[i]
+                argument = self.graph[node.args[0]].shape
+                self.carried[i] = Carried(node, argument, d.outer, rows, self._array)
+                self.carried[i].start(outside)
             with outside.loops(prefix[d.outer :]) as row:
                 for level in range(max(d.level.values()) + 1):
                     for inner, work in self._work_of(level):
                         self._inner_loop(inner, work, index, row)
-            for i in d.carried:
-                self._read_total(self.graph[i])
+                for carried in self.carried.values():
+                    carried.end_row(flatten(index[d.outer :], rows), row)
+            for i, carried in self.carried.items():
+                self.elements.local[i] = carried.finish(outside)
             self._after(index[: d.outer], outside)
         root.statements[:0] = self.arrays
         return root
 
+    def _letters(self, count: int, used: int) -> list[str]:
+        return [AXES[k % len(AXES)] for k in range(used, used + count)]
+
     def _axes(self, shape: tuple[int, ...], used: int) -> tuple[Var, ...]:
-        letters = [AXES[k % len(AXES)] for k in range(used, used + len(shape))]
+        letters = self._letters(len(shape), used)
         return tuple(Var(self.names.fresh(name), n) for name, n in zip(letters, shape, strict=True))
 
     def _read_shape(self, node_id: int) -> tuple[int, ...]:
@@ -97,34 +109,30 @@ class RowNest:
     # The loops inside a row
 
     def _inner_loop(self, inner: tuple[int, ...], work: Work, index: Indices, row: Body) -> None:
-        whole = [i for i in work.carried if not self._carried_shape(self.graph[i])]
         loops = self._merged(inner, work, index, row)
-        width = LANES if self._is_long(loops.extents, work, whole) else 0
-        folds = {i: self._start(i, width, row) for i in work.folds}
-        if width:
-            folds |= {i: self._start(i, width, row) for i in whole}
-        variables = self._axes(loops.extents, self.domain.depth)
-        if width:
-            self._lane_loops(loops, variables, work, index, row, folds)
-        else:
-            with row.loops(variables) as innermost:
-                here = (*index, *loops.index([at(v) for v in variables]))
-                self._element(work, here, None, innermost, folds)
+        whole = [i for i in work.carried if not self.carried[i].shape] if loops.extents else []
+        width = LANES if self._is_long(loops.extents, [*work.folds, *whole]) else 0
+        folds = {i: self._start(i, loops.extents, width, row) for i in (*work.folds, *whole)}
+
+        def visit(position: Indices, lane: Index | None, body: Body) -> None:
+            self._element(work, (*index, *loops.index(position)), lane, body, folds)
+
+        letters = self._letters(len(loops.extents), self.domain.depth)
+        sweep(loops.extents, letters, width, tuple(folds.values()), row, visit)
         for i, fold in folds.items():
             result = fold.finish(row)
             if i in self.domain.trailing:
                 self._read_result(i, result)
             else:
-                node = self.graph[i]
-                step = Accumulate(self.totals[i], None, node.op, result, node.dtype, (i,))
-                row.statements.append(step)
+                self.carried[i].take(result, None, row)
         for i in work.kept:
             if i not in self.domain.trailing:
                 self._read_back(i)
 
-    def _start(self, node_id: int, width: int, row: Body) -> Fold:
+    def _start(self, node_id: int, extents: tuple[int, ...], width: int, row: Body) -> Fold:
         node = self.graph[node_id]
-        return start_fold(node, self.graph[node.args[0]].dtype, width, row)
+        dtype = self.graph[node.args[0]].dtype
+        return start_fold(node, dtype, width, row, additions=additions(extents, width))
 
     def _merged(self, shape: tuple[int, ...], work: Work, index: Indices, body: Body) -> Loops:
         """The fewest loops for work over `shape`, inside of loops at `index`."""
@@ -139,7 +147,7 @@ class RowNest:
         for i in (*work.folds, *work.carried):
             node = self.graph[i]
             yield from offsets_read(self.elements, node.args[0], index, body, seen)
-            if i in work.carried and (total := self._carried_index(node, index)) is not None:
+            if i in work.carried and (total := self.carried[i].position(index)) is not None:
                 yield total
             if node.op in SELECTING:
                 yield index[-1]
@@ -151,35 +159,11 @@ class RowNest:
             return flatten(index, shape)
         return flatten(index[skip:], shape[skip:])
 
-    def _is_long(self, extents: tuple[int, ...], work: Work, whole: list[int]) -> bool:
+    def _is_long(self, extents: tuple[int, ...], folds: list[int]) -> bool:
         """Whether the innermost loop's reductions are worth splitting into partial sums."""
-        scalars = work.folds + whole
-        if not extents or extents[-1] < 2 * LANES or not scalars or len(whole) < len(work.carried):
+        if not extents or extents[-1] < 2 * LANES or not folds:
             return False
-        return all(self.graph[i].op not in SELECTING for i in scalars)
-
-    def _lane_loops(
-        self,
-        loops: Loops,
-        variables: tuple[Var, ...],
-        work: Work,
-        index: Indices,
-        row: Body,
-        folds: dict[int, Fold],
-    ) -> None:
-        last = variables[-1]
-        whole = last.extent // LANES * LANES
-        block, lane = Var(last.name, whole, LANES), Var(self.names.fresh("lane"), LANES)
-        with row.loops(variables[:-1]) as outside:
-            before = [at(v) for v in variables[:-1]]
-            with outside.loops((block, lane)) as innermost:
-                here = (*index, *loops.index([*before, at(block) + at(lane)]))
-                self._element(work, here, at(lane), innermost, folds)
-            if whole < last.extent:
-                tail = Var(self.names.fresh("lane"), last.extent - whole)
-                with outside.loop(tail) as innermost:
-                    here = (*index, *loops.index([*before, at(tail) + whole]))
-                    self._element(work, here, at(tail), innermost, folds)
+        return all(self.graph[i].op not in SELECTING for i in folds)
 
     def _element(
         self,
@@ -200,30 +184,28 @@ class RowNest:
             if i in folds:
                 folds[i].take(value, lane, index[-1] if index else Index(), body)
             else:
-                total = self._carried_index(node, index)
-                step = Accumulate(self.totals[i], total, node.op, value, node.dtype, (i,))
-                body.statements.append(step)
+                self.carried[i].take(value, self.carried[i].position(index), body)
 
     # Memory of a row
 
-    def _array(self, name: str, node: Node, size: int) -> tuple[str, bool]:
+    def _array(self, name: str, dtype: DType, size: int) -> tuple[str, bool]:
         """A new local array; large ones become scratch in the arena. True if it is on the stack."""
         name = self.names.fresh(identifier(name))
-        if size * item_bytes(node.dtype) <= STACK_BYTES:
+        if size * item_bytes(dtype) <= STACK_BYTES:
             return name, True
-        self.scratch.append(Param(name, node.dtype, size, (size,), written=True))
+        self.scratch.append(Param(name, dtype, size, (size,), written=True))
         return name, False
 
     def _scratch_of(self, node_id: int) -> str:
         """The row scratch of a value that a later level reads again."""
-        if node_id not in self.totals:
+        if node_id not in self.kept:
             node = self.graph[node_id]
             size = prod(node.shape[self.domain.depth :])
-            name, on_stack = self._array(f"{node.name or node.op}_row", node, size)
-            self.totals[node_id] = name
+            name, on_stack = self._array(f"{node.name or node.op}_row", node.dtype, size)
+            self.kept[node_id] = name
             if on_stack:
                 self.arrays.append(Array(name, node.dtype, size))
-        return self.totals[node_id]
+        return self.kept[node_id]
 
     def _read_result(self, node_id: int, result: Ref) -> None:
         """From now on a reduction of this row is its result, wherever in the row it is read."""
@@ -235,51 +217,14 @@ class RowNest:
         if node_id in self.storage:
             buffer, skip = self.storage[node_id], 0
         else:
-            buffer, skip = self.totals[node_id], depth
+            buffer, skip = self.kept[node_id], depth
 
         def read(index: Indices) -> Load:
             return Load(buffer, flatten(index[skip:], node.shape[skip:]), node.dtype)
 
         self.elements.local[node_id] = read
 
-    # Reductions carried across rows
-
-    def _carried_shape(self, node: Node) -> tuple[int, ...]:
-        return node.shape[self.domain.outer :]
-
-    def _carried_index(self, node: Node, index: Indices) -> Index | None:
-        shape = self._carried_shape(node)
-        if not shape:
-            return None
-        kept = [i for axis, i in enumerate(index) if axis not in node.attrs["axes"]]
-        return flatten(kept[self.domain.outer :], shape)
-
-    def _start_carried(self, node: Node, outside: Body) -> None:
-        start, shape = start_value(node.op, node.dtype), self._carried_shape(node)
-        base = f"{node.name or node.op}_total"
-        if not shape:
-            self.totals[node.id] = name = self.names.fresh(identifier(base))
-            outside.statements.append(Declare(name, node.dtype, start, (node.id,)))
-            return
-        size = prod(shape)
-        name, on_stack = self._array(base, node, size)
-        self.totals[node.id] = name
-        if on_stack:
-            outside.statements.append(Array(name, node.dtype, size, start))
-        else:
-            clear = Var("k", size)
-            outside.statements.append(For(clear, (Store(name, at(clear), start, (node.id,)),)))
-
-    def _read_total(self, node: Node) -> None:
-        """The rows are done: from now on a carried reduction is its accumulator."""
-        name, shape = self.totals[node.id], self._carried_shape(node)
-
-        def read(at_index: Indices) -> Load | Ref:
-            if not shape:
-                return Ref(name, node.dtype)
-            return Load(name, flatten(at_index[self.domain.outer :], shape), node.dtype)
-
-        self.elements.local[node.id] = read
+    # Behind the rows
 
     def _after(self, index: Indices, outside: Body) -> None:
         """Store what needs all rows to be done, values of one shape in one loop."""

@@ -18,6 +18,12 @@ STACK_BYTES = 4096
 LANES = 16
 """Partial sums of a long reduction; the same on every target, so that results are too."""
 
+CHAIN = 64
+"""Additions to one float32 partial sum, of many, before it is added to a double."""
+
+LONG_CHAIN = 256
+"""The most additions in a row to a float32 sum that is not cut into such blocks."""
+
 PACK_COST = 2.0
 """Vector operations per packed element, against one per `lanes` products."""
 
