@@ -7,15 +7,13 @@ own rules refuse is refused here.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-F = TypeVar("F", bound=Callable[..., Any])
+from .namespace import nearest
 
-# How near two names must be for one to be offered for the other.
-NEAR = 0.82
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What other libraries call an argument.
 SYNONYMS = {
@@ -24,12 +22,6 @@ SYNONYMS = {
     "max_epochs": "epochs", "input_dim": "in_features", "units": "out_features",
     "use_bias": "bias", "unbiased": "correction", "static_argnums": "argnums",
 }  # fmt: skip
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The name among `known` that was probably meant: one that differs in a letter or two."""
-    found = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
-    return found[0] if found else None
 
 
 def usage(text: str) -> Callable[[F], F]:
@@ -100,10 +92,10 @@ def _what_is_wrong(
             return f"`{name}` is given `{key}` twice, in its place and by name", ""
         if key not in by_name:
             meant = SYNONYMS.get(key, "")
-            near = meant if meant in by_name else nearest(key, by_name)
+            near = [meant] if meant in by_name else nearest(key, by_name)
             return (
                 f"`{name}` has no argument `{key}`",
-                f"write `{near}=` instead of `{key}=`" if near else "",
+                f"write `{near[0]}=` instead of `{key}=`" if near else "",
             )
     if given > len(by_position):
         listed = f" ({', '.join(by_position)})" if by_position else ""

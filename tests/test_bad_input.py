@@ -68,23 +68,31 @@ WRONG = [
     ("transposed", X.T, Y, ShapeError, r"`x` must be f32\[4, 3\], got f32\[3, 4\]"),
     ("too few axes", X[0], Y, ShapeError, r"`x` must be f32\[4, 3\], got f32\[3\]"),
     ("a scalar", 3.0, Y, ShapeError, r"`x` must be f32\[4, 3\], got f64\[\]"),
-    ("float64", X.astype(np.float64), Y, DTypeError, r"`x` must be .*, got f64\[4, 3\]"),
-    ("float16", X.astype(np.float16), Y, DTypeError, r"`x` must be .*, got float16\[4, 3\]"),
-    ("big-endian", X.astype(">f4"), Y, DTypeError, r"`x` must be f32\[4, 3\], got >f4\[4, 3\]"),
     ("complex", X.astype(complex), Y, DTypeError, r"`x` must be .*, got complex128\[4, 3\]"),
-    ("integers", np.ones((ROWS, FEATURES), int), Y, DTypeError, r"`x` must be .*, got i64\[4, 3\]"),
     ("objects", np.full((ROWS, FEATURES), None), Y, DTypeError, r"got object\[4, 3\]"),
     ("strings", np.full((ROWS, FEATURES), "a"), Y, DTypeError, r"`x` must be .*, got <U1\[4, 3\]"),
     ("ragged", [[1.0, 2.0], [3.0]], Y, ShapeError, r"`x` is not an array"),
     ("a dict", {"x": X}, Y, ShapeError, r"`x` must be f32\[4, 3\], got a `dict`"),
     ("nothing", None, Y, ShapeError, r"`x` must be f32\[4, 3\], got a `NoneType`"),
     ("float labels", X, Y.astype(np.float32), DTypeError, r"`y` must be i32\[4\], got f32\[4\]"),
-    ("int64 labels", X, Y.astype(np.int64), DTypeError, r"`y` must be i32\[4\], got i64\[4\]"),
-    ("bool labels", X, Y > 1, DTypeError, r"`y` must be i32\[4\], got bool\[4\]"),
     ("column labels", X, Y[:, None], ShapeError, r"`y` must be i32\[4\], got i32\[4, 1\]"),
     ("NaN labels", X, [0, 1, np.nan, 2], DTypeError, r"`y` must be i32\[4\], got f64\[4\]"),
     ("NaN array", X, np.full(ROWS, np.nan), DTypeError, r"`y` must be i32\[4\], got f64\[4\]"),
-    ("huge labels", X, [0, 1, 2**40, 2], DTypeError, r"`y` must be i32\[4\], got i64\[4\]"),
+    (
+        "huge labels",
+        X,
+        [0, 1, 2**40, 2],
+        DataError,
+        r"`y\[2\]` is 1099511627776, which does not fit",
+    ),
+    (
+        "huge features",
+        X.astype(float) * 1e300,
+        Y,
+        DataError,
+        r"`x\[0, 1\]` is 1.*e\+299, which does not fit `f32`",
+    ),
+    ("two at once", X * 1j, Y * 0.5, DTypeError, r"`x` must be .*; `y` must be i32\[4\], got f64"),
     ("fractions", X, [0, 1, 2.5, 2], DTypeError, r"`y` must be i32\[4\], got f64\[4\]"),
 ]
 
@@ -102,8 +110,8 @@ def test_a_wrong_argument_is_named_with_what_was_expected_and_what_came(
 
 
 def test_a_message_says_what_to_do(step):
-    with pytest.raises(DTypeError, match=r"x\.astype\(np\.float32\)"):
-        step(X.astype(np.float64), Y)
+    with pytest.raises(DTypeError, match=r"y\.astype\(np\.int32\)"):
+        step(X, Y.astype(np.float64))
     with pytest.raises(ShapeError, match=r"for 2 rows: `step\.for_batch\(2\)`"):
         step(X[:2], Y[:2])
 
@@ -122,7 +130,7 @@ def test_a_wrong_number_of_arguments(step, args, text):
         step(*args)
 
 
-@pytest.mark.parametrize("rate", ["0.1", [0.1], True, 1j, np.ones(2, np.float32), np.array(0.1)])
+@pytest.mark.parametrize("rate", ["0.1", [0.1], True, 1j, np.ones(2, np.float32)])
 def test_a_learning_rate_is_a_number(step, rate):
     with pytest.raises((DTypeError, ShapeError), match="`lr` must be"):
         step(X, Y, lr=rate)
@@ -307,7 +315,7 @@ DATASETS = [
         r"each row of `x` must be f32\[3\], got f32\[4, 2\] in all",
     ),
     ("scalar", (3.0, Y), ShapeError, r"each row of `x` must be f32\[3\], got f64\[\]"),
-    ("dtype", (X.astype(np.float64), Y), DTypeError, r"`x` must be .*, got f64\[4, 3\]"),
+    ("dtype", (X.astype(complex), Y), DTypeError, r"`x` must be .*, got complex128\[4, 3\]"),
     ("labels", (X, Y.astype(float)), DTypeError, r"`y` must be .*, got f64\[4\]"),
 ]
 

@@ -15,10 +15,11 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 
 # Lowest first. Rooms on one line stand beside each other: neither may import the other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("calls", "diagnostics", "forks", "namespace"),
+    ("diagnostics", "forks", "namespace"),
+    ("calls",),
     ("errors",),
     ("dtypes", "files", "index"),
-    ("ops",),
+    ("conversion", "ops"),
     ("graph", "tree"),
     ("trace",),
     ("functions",),

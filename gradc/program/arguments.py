@@ -2,18 +2,20 @@
 
 Enters: an entry point and the values of a call, in any nesting. Leaves: one value for each input,
 as the C wants it: arrays of the exact shape and dtype, contiguous, in native byte order, and Python
-numbers for scalars. Always holds: an array is never converted silently, only copied; Python numbers
-and lists, which have no dtype of their own, are converted, if that loses nothing of an integer.
+numbers for scalars. Always holds: dtypes are converted by the rule of `conversion`, which loses
+nothing silently; truth values are no numbers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import SHORT, is_bool, is_float, is_integer, is_numeric, limits, short
+from ..conversion import described, in_dtype
+from ..dtypes import SHORT, is_bool, is_float, is_integer, limits, short
 from ..emit.entry import Argument, Entry
 from ..errors import DataError, DTypeError, ShapeError, fail
 from ..tree import Tree, flatten
@@ -26,18 +28,25 @@ def describe(value: Any) -> str:
     array = as_array(value)
     if array.dtype == np.dtype(object) and not hasattr(value, "dtype"):
         return f"a `{type(value).__name__}`"
-    if array.dtype not in SHORT:
-        return f"{array.dtype}{list(array.shape)}"
-    return short(array.dtype, array.shape)
+    return described(array)
 
 
 def as_array(value: Any, name: str = "argument") -> Array:
-    """`value` as NumPy sees it; a list with rows of different lengths is a `ShapeError`."""
+    """`value` as NumPy sees it; what cannot be an array is a `ShapeError` or a `DTypeError`."""
     try:
         return np.asarray(value)
     except ValueError as error:
         reason = str(error).split(".")[0]
-        raise fail(ShapeError, "GC402", f"`{name}` is not an array: {reason}") from None
+        help_ = "give all rows the same length"
+        raise fail(
+            ShapeError, "GC402", f"`{name}` is not an array: {reason}", helps=(help_,)
+        ) from None
+    except (TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        help_ = f"take a torch tensor off its graph: `{name}.detach().cpu().numpy()`"
+        raise fail(
+            DTypeError, "GC405", f"`{name}` is not an array: {reason}", helps=(help_,)
+        ) from None
 
 
 def convert(a: Argument, value: Any, hint: str = "") -> Any:
@@ -48,16 +57,22 @@ def convert(a: Argument, value: Any, hint: str = "") -> Any:
     if not a.shape and not isinstance(value, np.ndarray):
         return scalar(a, value)
     array = as_array(value, a.name)
+    wanted = short(a.dtype, a.shape)
     if array.shape != a.shape:
         rows = array.shape[1:] == a.shape[1:] and array.ndim == len(a.shape)
-        raise fail(
-            ShapeError,
-            "GC402",
-            f"argument `{a.name}` must be {short(a.dtype, a.shape)}, got {describe(value)}",
-            helps=(hint.format(len(array)),) if hint and rows else (),
-        )
-    array = in_dtype(a, value, array)
+        help_ = hint.format(len(array)) if hint and rows else shape_help(a.name, array, a.shape)
+        message = f"`{a.name}` must be {wanted}, got {describe(value)}"
+        raise fail(ShapeError, "GC402", message, helps=(help_,))
+    array = in_dtype(array, a.dtype, a.name, wanted, weak=not hasattr(value, "dtype"))
     return as_in_c(array) if a.shape else scalar(a, array.item())
+
+
+def shape_help(name: str, array: Array, shape: tuple[int, ...]) -> str:
+    """What to do about an array of another shape."""
+    extents = ", ".join(map(str, shape))
+    if array.size == math.prod(shape) and array.dtype != np.dtype(object):
+        return f"reshape it, if its elements are in that order: `{name}.reshape({extents})`"
+    return f"pass an array of shape [{extents}], or compile for the shape you have"
 
 
 def as_in_c(array: Array) -> Array:
@@ -70,38 +85,30 @@ def as_in_c(array: Array) -> Array:
     return array if array.flags.carray else np.require(array, requirements=["C", "A"])
 
 
-def in_dtype(a: Argument, value: Any, array: Array) -> Array:
-    """`array`, which is `value`, in the dtype of the argument, or a `DTypeError`."""
-    if array.dtype == a.dtype:
-        return array
-    if not hasattr(value, "dtype") and is_numeric(array.dtype):
-        with np.errstate(invalid="ignore", over="ignore"):
-            converted = array.astype(a.dtype)
-        if is_float(a.dtype) or np.array_equal(converted, array):
-            return converted
-    raise fail(
-        DTypeError,
-        "GC405",
-        f"argument `{a.name}` must be {short(a.dtype, a.shape)}, got {describe(value)}",
-        helps=(f"convert it: `{a.name}.astype(np.{a.dtype.name})`",),
-    )
-
-
 def scalar(a: Argument, value: Any) -> Any:
     """A scalar argument as the Python number that cffi passes by value."""
     if is_float(a.dtype) and is_number(value):
-        return float(value)
+        number = float(value)
+        if float(np.finfo(a.dtype).max) < abs(number) < math.inf:
+            raise _out_of_range(a, value)
+        return number
     if is_integer(a.dtype) and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         least, greatest = limits(a.dtype)
         if least <= value <= greatest:
             return int(value)
-        message = f"argument `{a.name}`: {value} does not fit `{SHORT[a.dtype]}`"
-        raise fail(DataError, "GC404", message)
+        raise _out_of_range(a, value)
     if is_bool(a.dtype) and isinstance(value, (bool, np.bool_)):
         return int(value)
     got = describe(value) if hasattr(value, "dtype") else f"a `{type(value).__name__}`"
-    message = f"argument `{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"
-    raise fail(DTypeError, "GC405", message)
+    message = f"`{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"
+    helps = (f"pass a number: `{a.name}={'0.1' if is_float(a.dtype) else '1'}`",)
+    raise fail(DTypeError, "GC405", message, helps=helps)
+
+
+def _out_of_range(a: Argument, value: Any) -> DataError:
+    message = f"`{a.name}` is {value}, which does not fit `{SHORT[a.dtype]}`"
+    helps = ("use a number in its range, or compile for a wider dtype",)
+    return fail(DataError, "GC404", message, helps=helps)
 
 
 def is_number(value: Any) -> bool:
@@ -114,7 +121,8 @@ def wrong_count(name: str, expected: Sequence[str], got: int, given: str = "") -
     """The error of a call with too few or too many arguments."""
     plural = "argument" if len(expected) == 1 else "arguments"
     listed = f" ({', '.join(expected)})" if expected else ""
-    helps = (given,) if given and got > len(expected) else ()
+    advice = f"call it as `{name}({', '.join(expected)})`"
+    helps = (given if given and got > len(expected) else advice,)
     message = f"`{name}` takes {len(expected)} {plural}{listed}, got {got}"
     return fail(ShapeError, "GC403", message, helps=helps)
 
@@ -136,6 +144,7 @@ def check_range(name: str, array: Array, lower: int, upper: int) -> None:
             "GC401",
             f"`{name}{where or ''}` is {array[tuple(where)]}, outside {lower}..{upper - 1}",
             notes=("nothing was computed and the state is unchanged",),
+            helps=(f"use values from {lower} to {upper - 1}",),
         )
 
 

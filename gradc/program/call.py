@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..conversion import each
 from ..dtypes import is_bool, is_float
 from ..emit.entry import Argument
 from ..errors import GradcError, users_traceback
@@ -177,10 +178,10 @@ def _preparation(
         given = [value for value in positional if value is not MISSING]
         if len(given) != len(data):
             raise wrong_count(name, [a.name for a in data], len(given), by_name)
-        values = [convert(a, value, hint) for a, value in zip(data, given, strict=True)]
+        items = [(a, value, hint) for a, value in zip(data, given, strict=True)]
         for a, value in zip(named, by_keyword, strict=True):
-            values.append(defaults[a.name] if value is None else convert(a, value))
-        return values
+            items.append((a, defaults[a.name] if value is None else value, ""))
+        return each(convert, items)
 
     return prepare
 
@@ -192,8 +193,12 @@ def _inputs(
     given, tests = [], []
     for k, (a, v) in enumerate(zip(native.entry.args, values, strict=True)):
         if not a.shape:
-            tests.append(f"{v}.__class__ is _float" if is_float(a.dtype) else "False")
             given.append(v)
+            if is_float(a.dtype):
+                scope[f"_most{k}"] = float(np.finfo(a.dtype).max)
+                tests.append(f"{v}.__class__ is _float and -_most{k} <= {v} <= _most{k}")
+            else:
+                tests.append("False")
             continue
         if is_bool(a.dtype):
             tests.append("False")  # its bytes have to be looked at

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from ..conversion import each, in_dtype
 from ..dtypes import is_integer, short
 from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
-from .arguments import as_array, as_in_c, check_range, convert, describe, in_dtype, wrong_count
+from .arguments import as_array, as_in_c, check_range, convert, describe, wrong_count
 from .native import NativeEntry
 
 Array = np.ndarray[Any, Any]
@@ -70,18 +71,22 @@ def _data(expected: Sequence[Argument], data: Sequence[Any]) -> list[Any]:
     given = list(data) if isinstance(data, (tuple, list)) else [data]
     if len(given) != len(expected):
         raise wrong_count("data", [a.name for a in expected], len(given))
-    found: list[Any] = []
-    for a, value in zip(expected, given, strict=True):
-        if not a.shape:
-            found.append(convert(a, value))
-            continue
-        array = as_array(value, a.name)
-        if array.shape[1:] != a.shape[1:] or array.ndim == 0:
-            row = short(a.dtype, a.shape[1:])
-            message = f"each row of `{a.name}` must be {row}, got {describe(value)} in all"
-            raise fail(ShapeError, "GC402", message)
-        found.append(as_in_c(in_dtype(a, value, array)))
-    return found
+    return each(_column, zip(expected, given, strict=True))
+
+
+def _column(a: Argument, value: Any) -> Any:
+    """One argument of all steps: an array with a row for each sample, or a number."""
+    if not a.shape:
+        return convert(a, value)
+    array = as_array(value, a.name)
+    row = short(a.dtype, a.shape[1:])
+    if array.shape[1:] != a.shape[1:] or array.ndim == 0:
+        message = f"each row of `{a.name}` must be {row}, got {describe(value)} in all"
+        extents = ", ".join(["-1", *map(str, a.shape[1:])])
+        helps = (f"reshape it, if its elements are in that order: `{a.name}.reshape({extents})`",)
+        raise fail(ShapeError, "GC402", message, helps=helps)
+    wanted = f"rows of {row}"
+    return as_in_c(in_dtype(array, a.dtype, a.name, wanted, weak=not hasattr(value, "dtype")))
 
 
 def _samples(arrays: Sequence[tuple[Argument, Array]]) -> int:
@@ -89,9 +94,19 @@ def _samples(arrays: Sequence[tuple[Argument, Array]]) -> int:
     samples = len(arrays[0][1])
     if any(len(array) != samples for _, array in arrays):
         listed = ", ".join(f"`{a.name}` has {len(array)}" for a, array in arrays)
-        raise fail(DataError, "GC414", f"all arrays need the same number of rows: {listed}")
+        raise fail(
+            DataError,
+            "GC414",
+            f"all arrays need the same number of rows: {listed}",
+            helps=("give one row of each array for each sample",),
+        )
     if not samples:
-        raise fail(DataError, "GC415", "the data is empty: it has no rows")
+        raise fail(
+            DataError,
+            "GC415",
+            "the data is empty: it has no rows",
+            helps=("pass at least one row",),
+        )
     return samples
 
 
@@ -100,14 +115,16 @@ def _order(order: Any, batch: int, samples: int) -> Array:
     rows = as_array(order, "order")
     if not is_integer(rows.dtype) and rows.size:
         message = f"`order` holds sample indices, which are integers, got {describe(order)}"
-        raise fail(DTypeError, "GC416", message)
+        raise fail(DTypeError, "GC416", message, helps=("convert it: `order.astype(np.int64)`",))
     if rows.ndim != 2 or rows.shape[1] != batch:
         message = f"`order` must be [steps, {batch}] indices, got {describe(order)}"
-        raise fail(ShapeError, "GC417", message)
+        helps = (f"give a row of {batch} indices for each step: `order.reshape(-1, {batch})`",)
+        raise fail(ShapeError, "GC417", message, helps=helps)
     if rows.size and (rows.min() < 0 or rows.max() >= samples):
         bad = rows[(rows < 0) | (rows >= samples)][0]
         message = f"`order` names sample {bad}, outside 0..{samples - 1}"
-        raise fail(DataError, "GC418", message)
+        helps = (f"use indices from 0 to {samples - 1}",)
+        raise fail(DataError, "GC418", message, helps=helps)
     return as_in_c(rows.astype(np.uint32))
 
 

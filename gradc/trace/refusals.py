@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..calls import nearest
 from ..errors import NoAttributeError, TraceError, UnsupportedError
+from ..namespace import nearest
 from ..ops import OPS
 from .context import error, user_span
 from .source import around, called, instruction, receiver, text_of
@@ -217,7 +217,7 @@ def no_attribute(value: Value, name: str) -> NoAttributeError:
     advice = SPELLINGS.get(name, "").replace("{x}", receiver(user_span()))
     if not advice:
         near = nearest(name, [n for n in dir(type(value)) if n[:1] != "_"])
-        advice = f"write `.{near}`" if near else "use a function of `gradc` or of NumPy"
+        advice = f"write `.{near[0]}`" if near else "use a function of `gradc` or of NumPy"
     return error(
         NoAttributeError,
         "GC219",

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..calls import nearest
 from ..dtypes import DType, Spec
 from ..errors import ShapeError, UnsupportedError
 from ..graph import Node
+from ..namespace import nearest
 from . import refusals
 from .context import Trace, error, user_span
 from .methods import ArrayMethods
@@ -257,7 +257,9 @@ def _unsupported(
             helps=(f"leave out {given}",),
         )
     near = nearest(name, names) if module == "numpy" else None
-    advice = ELSEWHERE.get(name) or (f"use `np.{near}`, if that is what you mean" if near else None)
+    advice = ELSEWHERE.get(name) or (
+        f"use `np.{near[0]}`, if that is what you mean" if near else None
+    )
     return error(
         UnsupportedError,
         "GC215",

@@ -1,8 +1,8 @@
 """Data sets: what is trained on, in which order, and the pieces a step takes it in.
 
 Enters: a tuple of arrays with equal first axes, or an iterable of batches. Leaves: `Piece`s of work
-for a step. Always holds: nothing is converted silently: shape and dtype are the step's; an epoch
-takes every row exactly once (but for a last short batch under `drop_last`); the order of rows is a
+for a step. Always holds: what a step gets has its shapes and dtypes; an epoch takes
+every row exactly once (but for a last short batch under `drop_last`); the order of rows is a
 function of seed and epoch alone.
 """
 
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..dtypes import Spec, short
-from ..errors import ArgumentError, DataError, DTypeError, ShapeError, fail
+from ..conversion import described, each, in_dtype
+from ..dtypes import Spec, is_float
+from ..errors import ArgumentError, DataError, ShapeError, fail
 
 Array = np.ndarray[Any, Any]
 
@@ -51,14 +52,15 @@ Values = dict[str, Array]
 class Piece:
     """Work that is done in one call: `batches` batches of `rows` rows each.
 
-    `run(lr)` gives the loss and the metrics of each batch; `rows_of(i)` says which rows the batch
-    `i` had, for messages.
+    `run(lr)` gives the loss and the metrics of each batch. For messages, `rows_of(i)` says which
+    rows the batch `i` had and `odd_row(i)` where it holds a number that is not finite, if it does.
     """
 
     batches: int
     rows: int
     run: Callable[[float | None], Values]
     rows_of: Callable[[int], str]
+    odd_row: Callable[[int], str]
 
 
 def values_of(result: Any) -> Values:
@@ -124,10 +126,22 @@ class ColumnsEpoch:
         if count > 0:
             self.done += count
             order = self.order[start : start + count * columns.batch].reshape(count, -1)
-            return Piece(count, columns.batch, self._many(order), lambda i: listed(order[i]))
+            return self._piece(order, self._many(order))
         self.done += 1
         rows = self.order[start:]
-        return Piece(1, len(rows), self._last(rows), lambda i: listed(rows))
+        return self._piece(rows[None], self._last(rows))
+
+    def _piece(self, order: Array, run: Callable[[float | None], Values]) -> Piece:
+        """The work of `run` on the rows of `order`, of which it has one batch a row."""
+        arrays = self.columns.arrays
+        count, rows = order.shape
+        return Piece(
+            count,
+            rows,
+            run,
+            lambda i: listed(order[i]),
+            lambda i: odd_row(arrays, np.sort(order[i])) or odd_row(arrays),
+        )
 
     def _many(self, order: Array) -> Callable[[float | None], Values]:
         def run(lr: float | None) -> Values:
@@ -153,6 +167,19 @@ def draw(rows: int, seed: int, epoch: int) -> Array:
 def listed(rows: Array) -> str:
     """`rows 4, 17, 3, ...`"""
     return f"rows {', '.join(map(str, rows[:6]))}" + (", ..." if len(rows) > 6 else "")
+
+
+def odd_row(arrays: tuple[Array, ...], rows: Array | None = None, what: str = "data") -> str:
+    """The first number that is not finite (among `rows`, by default all), as `data[0][17, 3]`."""
+    for k, array in enumerate(arrays):
+        if not is_float(array.dtype) or not array.ndim:
+            continue
+        odd = ~np.isfinite(array if rows is None else array[rows])
+        if odd.any():
+            first, *rest = (int(i) for i in np.argwhere(odd)[0])
+            row = first if rows is None else int(rows[first])
+            return f"`{what}[{k}]{[row, *rest]}` is {array[(row, *rest)]}"
+    return ""
 
 
 # Iterables of batches -------------------------------------------------------------------------
@@ -214,6 +241,7 @@ class BatchesEpoch:
                     rows,
                     lambda lr, step=step, arrays=arrays: values_of(step(*arrays, lr=lr)),  # type: ignore[misc]
                     lambda _, i=i: f"batch {i} of the iterable",  # type: ignore[misc]
+                    lambda _, i=i, arrays=arrays: odd_row(arrays, what=f"batch {i}"),  # type: ignore[misc]
                 )
         return None
 
@@ -221,16 +249,21 @@ class BatchesEpoch:
 # Checks ---------------------------------------------------------------------------------------
 
 
-def read(data: Any, step: Step) -> Columns | Batches:
-    """A data set for `step`: a tuple of arrays (or one array), else an iterable of batches."""
+def read(data: Any, step: Step, what: str = "data") -> Columns | Batches:
+    """A data set for `step`: a tuple of arrays (or one array), else an iterable of batches.
+
+    Arrays are converted to the step's dtypes here, once (`what` is what messages call them);
+    batches when they come.
+    """
     if isinstance(data, np.ndarray) or (hasattr(data, "__array__") and hasattr(data, "shape")):
         data = (data,)
     if isinstance(data, (str, bytes, Mapping)) or not isinstance(data, Iterable):
         raise fail(
             DataError,
             "GC611",
-            f"data is a tuple of arrays or an iterable of batches, got `{type(data).__name__}`",
-            helps=(f"`{step.name}` takes {signature(step)}",),
+            f"{what} is a tuple of arrays or an iterable of batches, got a `{type(data).__name__}`",
+            notes=(f"`{step.name}` takes {signature(step)}",),
+            helps=("give arrays as a tuple, `(x, y)`",),
         )
     if not isinstance(data, tuple):
         return Batches(step, data)
@@ -242,8 +275,8 @@ def read(data: Any, step: Step) -> Columns | Batches:
             "batches",
             helps=("pass an iterable of batches", "give every spec the same first extent"),
         )
-    arrays = arrays_for(step, data, "data")
-    rows = equal_rows(arrays, "data")
+    arrays = arrays_for(step, data, what)
+    rows = equal_rows(arrays, what)
     # C gathers rows by index, so they must lie one after another; of a memory map that is true.
     return Columns(step, tuple(np.ascontiguousarray(a) for a in arrays), rows, step.batch)
 
@@ -253,19 +286,17 @@ def signature(step: Step) -> str:
 
 
 def arrays_for(step: Step, given: tuple[Any, ...], what: str) -> tuple[Array, ...]:
-    """`given` as arrays, each checked against the step's spec but for the number of rows."""
+    """`given` as arrays of the step's dtypes, each checked but for the number of rows."""
     if len(given) != len(step.specs):
+        counted = f"{len(given)} {'array' if len(given) == 1 else 'arrays'}"
         raise fail(
             DataError,
             "GC613",
-            f"{what} has {len(given)} arrays, `{step.name}` takes {len(step.specs)}: "
-            f"{signature(step)}",
-            helps=("arrays are given as a tuple, `(x, y)`; a list is taken for a list of batches",),
+            f"{what} has {counted}, `{step.name}` takes {len(step.specs)}: {signature(step)}",
+            helps=("give arrays as a tuple, `(x, y)`: a list is taken for a list of batches",),
         )
-    return tuple(
-        checked(as_array(value, f"{what}[{i}]"), spec, f"{what}[{i}]", step)
-        for i, (value, spec) in enumerate(zip(given, step.specs, strict=True))
-    )
+    pairs = enumerate(zip(given, step.specs, strict=True))
+    return tuple(each(checked, [(a, spec, f"{what}[{i}]", step) for i, (a, spec) in pairs]))
 
 
 def as_array(value: Any, what: str) -> Array:
@@ -277,32 +308,27 @@ def as_array(value: Any, what: str) -> Array:
             DataError,
             "GC614",
             f"`{what}` cannot be read as an array: {str(error).splitlines()[0].lower()}",
-            helps=("a torch tensor is taken on the CPU and detached: `.detach().cpu()`",),
-        ) from error
+            helps=("take a torch tensor off its graph and device: `.detach().cpu()`",),
+        ) from None
 
 
-def checked(array: Array, spec: Spec, what: str, step: Step) -> Array:
-    """`array` if its dtype and its shape behind the first axis are the spec's."""
+def checked(value: Any, spec: Spec, what: str, step: Step) -> Array:
+    """`value` in the dtype of the spec, if its shape behind the first axis is the spec's."""
+    array = as_array(value, what)
     batched = step.batch is not None
-    found = short(array.dtype, array.shape)
-    if array.dtype != spec.dtype:
-        raise fail(
-            DTypeError,
-            "GC615",
-            f"`{what}` is {found}, `{step.name}` takes {spec}",
-            helps=(
-                f"cast it: `.astype(np.{spec.dtype.name})`",
-                f"or make the step for `gd.{array.dtype.name}`",
-            ),
-        )
     fits = array.shape == spec.shape
     if batched:
         fits = array.ndim == spec.ndim and array.shape[1:] == spec.shape[1:]
+    wanted = f"{spec}, with any number of rows" if batched else f"{spec}"
     if not fits:
-        wanted = f"{spec}, with any number of rows" if batched else f"{spec}"
-        message = f"`{what}` is {found}, `{step.name}` takes {wanted}"
-        raise fail(ShapeError, "GC616", message)
-    return array
+        extents = ", ".join(map(str, (-1, *spec.shape[1:]) if batched else spec.shape))
+        raise fail(
+            ShapeError,
+            "GC616",
+            f"`{what}` is {described(array)}, `{step.name}` takes {wanted}",
+            helps=(f"reshape it, if its elements are in that order: `.reshape({extents})`",),
+        )
+    return in_dtype(array, spec.dtype, what, wanted, weak=not hasattr(value, "dtype"))
 
 
 def equal_rows(arrays: tuple[Array, ...], what: str) -> int:
@@ -310,7 +336,13 @@ def equal_rows(arrays: tuple[Array, ...], what: str) -> int:
     counts = [len(a) for a in arrays]
     if len(set(counts)) > 1:
         shapes = ", ".join(f"`{what}[{i}]` has {n}" for i, n in enumerate(counts))
-        raise fail(DataError, "GC617", f"all arrays need the same number of rows: {shapes}")
+        raise fail(
+            DataError,
+            "GC617",
+            f"all arrays need the same number of rows: {shapes}",
+            helps=("give one row of each array for each sample",),
+        )
     if not counts or counts[0] == 0:
-        raise fail(DataError, "GC618", f"{what} is empty: there are no rows to train or test on")
+        message = f"{what} is empty: there are no rows to train or test on"
+        raise fail(DataError, "GC618", message, helps=("pass at least one row",))
     return counts[0]

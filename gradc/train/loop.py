@@ -156,15 +156,15 @@ class Loop:
 
     def _complain_of_loss(self, piece: Piece, index: int, loss: float) -> None:
         epoch, step = self.position.epoch + 1, self.position.batch + index + 1
+        message = f"the loss of `{self.run.name}` became {loss} in epoch {epoch}, step {step}"
+        odd = piece.odd_row(index)
+        helps = ["mend or leave out the rows of the data that are not finite"] if odd else []
         raise fail(
             NonFiniteError,
             "GC701",
-            f"the loss of `{self.run.name}` became {loss} in epoch {epoch}, step {step}",
+            f"{message}: {odd}" if odd else message,
             notes=(f"its batch was {piece.rows_of(index)}",),
-            helps=(
-                "lower the learning rate: `fit(..., lr=...)`",
-                "look for values in that batch that are not finite",
-            ),
+            helps=helps or ("lower the learning rate: `fit(..., lr=...)`",),
         )
 
     def _complain_of_nothing(self) -> None:
