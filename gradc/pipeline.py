@@ -11,22 +11,21 @@ checked anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from .emit.entry import Argument, Check, Entry
+from .emit.entry import Argument, Check, Entry, Scope
+from .emit.interface import Interface
+from .emit.layout import Member, StateLayout, lay_out
 from .emit.program import Emitted, ProgramPrinter
-from .emit.state import Member, round_up
 from .graph import Graph, verify
 from .lower.bind import EntryPlan, Place, Roles, bind
 from .lower.kernels import lower_group
 from .lower.naming import KernelNames
 from .lower.nest import Kernel
-from .lower.pointwise import Names, identifier
-from .lower.reserved import MEMBERS
 from .lower.target import TARGETS, Target
 from .passes.checks import InputCheck, extract_checks
 from .passes.fuse import Group, fuse
@@ -38,12 +37,18 @@ from .passes.squeeze import squeeze_units
 
 @dataclass(frozen=True)
 class Leaf:
-    """One array of the state: its name, what C calls it, its first value, its distribution."""
+    """One array of the state: its name, what C calls it, its first value, its distribution.
+
+    A leaf of a `section` lies in a struct of that name inside the state, called `field` there.
+    All sections have the fields of the section "params", of the same dtypes and shapes.
+    """
 
     name: str
     display: str
     value: np.ndarray[Any, Any]
     recipe: tuple[Any, ...] | None = None
+    section: str = ""
+    field: str = ""
 
 
 @dataclass
@@ -52,7 +57,8 @@ class Job:
 
     The graph's inputs are the leaves of the state (`leaves` of them), then the arguments; its
     outputs are the new values of the leaves in `replaced`, then the results named in `results`.
-    Without `fusion` every node becomes a kernel of its own: the tests compare the two.
+    `defaults` are the values of arguments, by position, that a call need not give. Without `fusion`
+    every node becomes a kernel of its own: the tests compare the two.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Job:
     results: tuple[str, ...]
     target: Target
     batch: int | None = None
+    defaults: Mapping[int, float] = field(default_factory=dict)
     fusion: bool = True
     result_shapes: tuple[tuple[int, ...], ...] = ()
     swapped: frozenset[int] = frozenset()
@@ -151,14 +158,22 @@ BEFORE_LAYOUT = 4
 
 @dataclass
 class Compiled:
-    """A program, ready to be built: its text, its state's layout and its entry points."""
+    """A program, ready to be built: its text, what it offers to C, and its jobs."""
 
     name: str
     emitted: Emitted
-    members: tuple[Member, ...]
-    entries: tuple[Entry, ...]
+    interface: Interface
     jobs: tuple[Job, ...]
     target: Target
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The arrays of the state, in the order of its leaves."""
+        return () if self.interface.layout is None else self.interface.layout.members
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return self.interface.entries
 
 
 def compile_program(
@@ -179,10 +194,10 @@ def compile_program(
     for job in jobs:
         job.swapped = swapped
         _run(job, STAGES[BEFORE_LAYOUT:])
-    members = _members(leaves, swapped)
-    entries = tuple(_entry(job, bool(leaves)) for job in jobs)
-    emitted = ProgramPrinter(name, members, entries).emit()
-    return Compiled(name, emitted, members, entries, tuple(jobs), TARGETS[vectors])
+    layout = lay_out(name, _members(leaves, swapped)) if leaves else None
+    interface = Interface(name, layout, tuple(_entry(job, layout) for job in jobs))
+    emitted = ProgramPrinter(interface).emit()
+    return Compiled(name, emitted, interface, tuple(jobs), TARGETS[vectors])
 
 
 def _run(job: Job, stages: Sequence[tuple[str, Callable[[Job], None]]]) -> None:
@@ -196,13 +211,18 @@ def _run(job: Job, stages: Sequence[tuple[str, Callable[[Job], None]]]) -> None:
 def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[int]:
     """The matrices that all entry points together would rather have transposed.
 
-    What is updated together (a weight and its momentum) is laid out together.
+    What is updated together (a weight and its momentum) is laid out together, and so are the
+    fields of one name in structs of one type.
     """
     kept, swapped = [0.0] * len(leaves), [0.0] * len(leaves)
     matrices = [
         k for k, leaf in enumerate(leaves) if leaf.value.ndim == 2 and 1 not in leaf.value.shape
     ]
     together = {k: k for k in matrices}
+    first: dict[str, int] = {}
+    for k in matrices:
+        if leaves[k].section:
+            together[k] = first.setdefault(leaves[k].field, k)
     for job in jobs:
         for k in matrices:
             lanes = job.target.lanes(leaves[k].value.dtype)
@@ -247,26 +267,23 @@ def _leaf_name(job: Job, leaf: int) -> str:
     return job.graph[job.graph.inputs[leaf]].name or f"state_{leaf}"
 
 
-def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> tuple[Member, ...]:
-    """The struct's members in order, each at the next offset its alignment allows."""
-    names, members, offset = Names(MEMBERS), [], 0
-    for k, leaf in enumerate(leaves):
-        member = Member(
-            str(k), names.fresh(identifier(leaf.display)), np.dtype(leaf.value.dtype),
+def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> list[Member]:
+    """The leaves as members that have no place yet."""
+    return [
+        Member(
+            k, leaf.section, leaf.field or leaf.display, np.dtype(leaf.value.dtype),
             leaf.value.shape, 0, k in swapped, leaf.recipe, leaf.value,
-        )  # fmt: skip
-        offset = round_up(offset, member.alignment)
-        members.append(replace(member, offset=offset))
-        offset += member.nbytes
-    return tuple(members)
+        )
+        for k, leaf in enumerate(leaves)
+    ]  # fmt: skip
 
 
-def _entry(job: Job, has_state: bool) -> Entry:
+def _entry(job: Job, layout: StateLayout | None) -> Entry:
     assert job.plan is not None
     graph = job.graph
     args = tuple(
-        Argument(text, graph[i].name or text, graph[i].dtype, graph[i].shape)
-        for text, i in zip(job.arguments, graph.inputs[job.leaves :], strict=True)
+        Argument(text, graph[i].name or text, graph[i].dtype, graph[i].shape, job.defaults.get(k))
+        for k, (text, i) in enumerate(zip(job.arguments, graph.inputs[job.leaves :], strict=True))
     )
     outs = graph.outputs[len(job.replaced) :]
     outputs = tuple(
@@ -274,6 +291,16 @@ def _entry(job: Job, has_state: bool) -> Entry:
         for text, o, shape in zip(job.results, outs, job.result_shapes, strict=True)
     )
     checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
-    return Entry(
-        job.name, job.plan, args, outputs, bool(job.replaced), checks, job.batch, has_state
-    )
+    updates = bool(job.replaced)
+    scope = _scope(job.plan, layout, updates)
+    return Entry(job.name, job.plan, args, outputs, updates, checks, job.batch, scope)
+
+
+def _scope(plan: EntryPlan, layout: StateLayout | None, updates: bool) -> Scope:
+    """A function that reads nothing but parameters takes them alone."""
+    if layout is None:
+        return ""
+    if updates or layout.params is None:
+        return "state"
+    used = {place.key for call in plan.calls for place in call.places if place.kind == "state"}
+    return "params" if used <= {m.leaf for m in layout.params.members} else "state"

@@ -150,7 +150,7 @@ def test_the_object_file_asks_for_nothing_but_memory_and_mathematics(folder, req
     assert not [name for kind, name in symbols if kind in "bBdDcC"], "there is a global variable"
 
 
-# --- the main.c that is exported beside every program ---
+# --- the example that is exported beside every program ---
 
 
 def agent() -> Any:
@@ -201,21 +201,10 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_the_exported_example_compiles_and_runs(examples, name, command, language):
     folder = examples[name]
     sources = sorted(p.name for p in folder.glob("*.c"))
-    assert "main.c" in sources
+    assert len(sources) == 2
     flags = [*language, "-O1", "-march=native"]
     text = run(compile_program(command, flags, folder, *sources))
     entries = re.findall(r"^(\w+): ", text, re.MULTILINE)
     assert entries
     headers = "".join(p.read_text() for p in folder.glob("*.h"))
     assert all(f" {entry}(" in headers for entry in entries)
-
-
-def test_the_build_line_in_main_c_works(examples):
-    """What the comment says to type builds the example."""
-    if shutil.which("cc") is None:
-        pytest.skip("cc is not installed")
-    folder = examples["mnist"]
-    line = re.search(r"^ \* (cc .*?) \*/$", (folder / "main.c").read_text(), re.MULTILINE)
-    assert line is not None
-    subprocess.run(line.group(1).split(), cwd=folder, check=True)
-    assert "mnist_step: 2.3" in run(folder / "a.out")

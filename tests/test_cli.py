@@ -98,7 +98,7 @@ def test_build_as_json_and_into_a_folder(run: Run, model: Path) -> None:
     assert data["name"] == "line"
     assert Path(data["library"]).is_file()
     assert [s["verb"] for s in data["stages"]][:2] == ["Traced", "Derived"]
-    assert {"line.c", "line.h", "main.c"} <= {p.name for p in (model / "built").iterdir()}
+    assert {"line.c", "line.h", "line_example.c"} <= {p.name for p in (model / "built").iterdir()}
     written = sorted(str(Path("built") / p.name) for p in (model / "built").iterdir())
     assert sorted(data["files"]) == written
     assert err.splitlines()[-1].split() == ["Finished", "built"]

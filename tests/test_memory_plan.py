@@ -120,13 +120,14 @@ def test_every_plan_holds_what_it_promises(name, monkeypatch):
 def test_the_c_lays_its_buffers_where_the_plan_says(name, monkeypatch):
     step = make(name, monkeypatch)
     largest = max(plan.arena_bytes for plan in step.plans.values())
-    upper = step.name.upper()
-    assert f"#define {upper}_ARENA_BYTES {largest}\n" in step.header
-    state = step.state.memory.size
-    assert f"#define {upper}_STATE_BYTES {state}\n" in step.header
+    assert (f"Scratch of one call, {-(-largest // 64) * 64:,} bytes" in step.header) == (
+        largest > 0
+    )
+    assert f"sizeof({step.name}_state) == {step.state.memory.size}," in step.source
     for entry, plan in step.plans.items():
         body = body_of(step.source, f"{step.name}_{entry}")
-        found = {int(n) for n in re.findall(r"\(base \+ (\d+)\)", body)}
+        places = re.findall(r"&arena->[a-z](\d+)\[(\d+)\]", body)
+        found = {int(bits) // 8 * int(n) for bits, n in places}
         assert found == {b.offset for b in plan.buffers}
 
 
@@ -171,11 +172,10 @@ def poisoned(step: Any, entry: str, early: str = "") -> str:
     body = body_of(source, f"{step.name}_{entry}")
     done, rest = "", body
     if plan.arena_bytes:
-        head, line, rest = rest.partition(
-            "    unsigned char *const base = (unsigned char *)arena;\n"
-        )
+        head, line, rest = rest.partition(")\n{\n")
         assert line
-        done = f"{head}{line}    memset(base, 0xFF, {plan.arena_bytes});\n"
+        done = f"{head}{line}    unsigned char *const base = (unsigned char *)arena;\n"
+        done += f"    memset(base, 0xFF, {plan.arena_bytes});\n"
     for position, call in enumerate(job.plan.calls):
         known = compiled.emitted.kernels
         name = "memcpy" if call.kernel is None else known[entry, position][0]

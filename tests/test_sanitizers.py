@@ -27,7 +27,7 @@ from test_c_ops import graph_of
 
 import gradc as gd
 from gradc.dtypes import c_name
-from gradc.emit.entry import Argument, Entry
+from gradc.emit.entry import Entry
 from gradc.emit.writer import Writer
 from gradc.interpret import interpret
 from gradc.program.core import Core
@@ -63,10 +63,6 @@ static void write_out(const void *p, size_t n)
 """
 
 
-def nbytes(a: Argument) -> int:
-    return a.size * a.dtype.itemsize
-
-
 def harness(core: Core) -> str:
     """The C program that calls every entry point once, in order."""
     w, name = Writer(), core.compiled.name
@@ -91,31 +87,33 @@ def harness(core: Core) -> str:
 
 
 def call_entry(w: Writer, core: Core, e: Entry) -> None:
+    p = core.compiled.interface
     with w.block(""):
-        pointers = [a for a in e.args if a.shape]
         for a in e.args:
             kind, star = c_name(a.dtype), "*" if a.shape else ""
-            w.line(f"{kind} *p_{a.identifier} = ({kind} *)block({nbytes(a)}, 1);")
+            w.line(f"{kind} *p_{a.identifier} = ({kind} *)block({a.nbytes}, 1);")
             if not star:
                 w.line(f"const {kind} {a.identifier} = *p_{a.identifier};")
         for a in e.pointers:
             kind = c_name(a.dtype)
-            w.line(f"{kind} *p_{a.identifier} = ({kind} *)block({nbytes(a)}, 0);")
-        w.line(f"void *arena = block({e.plan.memory.arena_bytes}, 0);")
-        args = ["state"] if core.state is not None else []
-        args += [f"p_{a.identifier}" if a in pointers else a.identifier for a in e.args]
-        args += [*(f"p_{a.identifier}" for a in e.pointers), "arena"]
-        call = f"{core.c_name(e.name)}({', '.join(args)});"
+            w.line(f"{kind} *p_{a.identifier} = ({kind} *)block({a.nbytes}, 0);")
+        if e.arena:
+            kind = p.arena_type
+            w.line(f"{kind} *arena = ({kind} *)block({e.plan.memory.arena_bytes}, 0);")
+        args = {"": [], "state": ["state"], "params": ["&state->params"]}[e.scope]
+        args += [f"p_{a.identifier}" for a in (*e.pointers, *e.arrays)]
+        args += [*(a.identifier for a in e.scalars), *(["arena"] if e.arena else [])]
+        call = f"{p.function(e)}({', '.join(args)})"
         if e.returns_value:
-            w.line(f"const {e.returns} result = {call}")
+            w.line(f"const {p.returns(e)} result = {call};")
             w.line("write_out(&result, sizeof result);")
         else:
-            w.line(call)
+            w.line(f"if ({call} != {p.ok}) return 5;")
         for a in e.pointers:
-            w.line(f"write_out(p_{a.identifier}, {nbytes(a)});")
+            w.line(f"write_out(p_{a.identifier}, {a.nbytes});")
         for a in (*e.args, *e.pointers):
             w.line(f"free(p_{a.identifier});")
-        w.line("free(arena);")
+        w.line(f"{'free(arena);' if e.arena else ''}")
 
 
 def run_sanitized(
@@ -152,7 +150,7 @@ def results(core: Core, made: bytes) -> list[list[Array]]:
         for a in entry.outputs:
             flat = np.frombuffer(made, a.dtype, a.size, position)
             outputs.append(flat.reshape(a.shape))
-            position += nbytes(a)
+            position += a.nbytes
         found.append(outputs)
     if core.state is not None:
         core.state.memory[:] = np.frombuffer(made, np.uint8, core.state.memory.size, position)

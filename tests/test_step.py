@@ -133,7 +133,7 @@ def test_for_batch_shares_the_state(step):
     assert step.state["step"] == 1
     assert (step.params["fc1.weight"] != before).any()
     for name, member in zip(step.state, step._core.compiled.members, strict=True):
-        other = next(m for m in small._core.compiled.members if m.identifier == member.identifier)
+        other = next(m for m in small._core.compiled.members if m.path == member.path)
         assert (other.offset, other.swapped) == (member.offset, member.swapped), name
     np.testing.assert_allclose(small.predict(X[:4]), step.predict(X[:BATCH])[:4], rtol=1e-4)
 

@@ -96,7 +96,10 @@ def _build(commands: Any) -> None:
     command = _command(commands, "build", "compile, and say what was traced, planned and emitted")
     _with_target(command)
     command.add_argument(
-        "-o", "--out", metavar="DIR", help="write the C, its header and an example main.c there"
+        "-o",
+        "--out",
+        metavar="DIR",
+        help="write the C, its header and an example that calls it there",
     )
 
 

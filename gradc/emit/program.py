@@ -1,14 +1,14 @@
 """A program as one C file and one header.
 
-Enters: the state's members and the planned entry points. Leaves: `Emitted`: the text of both, the
-declarations for cffi, and for each line of C the nodes it comes from. Always holds: no heap, no
-globals but constants; every name that leaves the file begins with the program's; a kernel that two
-entry points share is emitted once.
+Enters: the interface of a program with its planned entry points. Leaves: `Emitted`: the text of
+both, the declarations for cffi, and for each line of C the nodes it comes from. Always holds: no
+heap, no globals but constants; every name that leaves the file begins with the program's; a kernel
+that two entry points share is emitted once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from ..dtypes import c_name, short
@@ -16,10 +16,11 @@ from ..lower.alike import signature
 from ..lower.pointwise import Names
 from ..lower.reserved import RESERVED
 from .calls import CallPrinter
-from .entry import Declarations, Entry, aligned
-from .header import Layout, cdef_text, header_text
+from .entry import Entry
+from .header import cdef_text, header_text
+from .interface import Interface
 from .kernel import KernelPrinter, Needs
-from .state import Member, write_init, write_values
+from .state import write_init, write_layout_checks, write_values
 from .writer import Writer
 
 
@@ -32,53 +33,43 @@ class Emitted:
     cdef: str
     lines: list[tuple[str, tuple[int, ...]]]
     runtime: tuple[str, ...]
-    arena_bytes: int
     kernels: dict[tuple[str, int], tuple[str, int, int]] = field(default_factory=dict)
 
 
 class ProgramPrinter:
     """Prints one program."""
 
-    def __init__(self, name: str, members: Sequence[Member], entries: Sequence[Entry]) -> None:
-        self.name = name
-        self.members = members
-        self.entries = entries
+    def __init__(self, interface: Interface) -> None:
+        self.interface = interface
+        self.name = interface.name
+        self.layout = interface.layout
+        self.entries = interface.entries
         self.needs = Needs()
         self.body = Writer()
         self.origin: list[tuple[str, tuple[int, ...]]] = []
         self.shared: dict[Hashable, str] = {}
-        own = {Declarations(name).function_name(e) for e in entries}
-        own |= {a.identifier for e in entries for a in (*e.args, *e.outputs)}
+        own = {self.interface.function(e) for e in self.entries}
+        own |= {a.identifier for e in self.entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
         self.made_for: dict[str, str] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[tuple[str, int], str] = {}
-        self.arena = max((e.plan.memory.arena_bytes for e in entries), default=0)
-        self.steps_arena = max(
-            (aligned(e.plan.memory.arena_bytes) + e.staging_bytes for e in entries), default=0
-        )
 
     def emit(self) -> Emitted:
         """Both files."""
         self._constants()
         for entry in self.entries:
             self._kernels(entry)
-        calls = CallPrinter(
-            Declarations(self.name),
-            self.members,
-            self.kernels,
-            self.constant_names,
-            self.made_for,
-        )
+        calls = CallPrinter(self.interface, self.kernels, self.constant_names, self.made_for)
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
             if entry.repeats:
                 self._append(entry.name, calls.many(entry))
         draws = False
-        if self._has_state:
+        if self.layout is not None:
             start = len(self.body.lines)
-            draws = write_init(self.body, self.name, self.members)
+            draws = write_init(self.body, self.layout)
             self.origin += [("", ())] * (len(self.body.lines) - start)
         head = self._head(draws)
         runtime = self._runtime(draws)
@@ -88,13 +79,8 @@ class ProgramPrinter:
         text = head.text + self.body.text.rstrip("\n") + "\n"
         shift = len(head.lines)
         kernels = {k: (n, a + shift, b + shift) for k, (n, a, b) in self.kernels.items()}
-        layout = Layout(self.name, self.members, self.entries, self.arena, self.steps_arena)
-        header, cdef = header_text(layout), cdef_text(layout)
-        return Emitted(text, header, cdef, lines, tuple(runtime), self.arena, kernels)
-
-    @property
-    def _has_state(self) -> bool:
-        return any(e.has_state for e in self.entries)
+        header, cdef = header_text(self.interface), cdef_text(self.interface)
+        return Emitted(text, header, cdef, lines, tuple(runtime), kernels)
 
     def _append(self, entry: str, w: Writer) -> None:
         self.body.extend(w)
@@ -108,6 +94,8 @@ class ProgramPrinter:
         w.line()
         w.line(f'#include "{self.name}.h"')
         w.line()
+        if self.layout is not None:
+            w.line("#include <assert.h>")
         if any(h == "math.h" for h in self.needs.headers) or self._mentions("NAN", "INFINITY"):
             w.line("#include <math.h>")
         if self._mentions("memcpy(", "memset(", "memmove("):
@@ -118,10 +106,8 @@ class ProgramPrinter:
             for h in own:
                 w.line(f'#include "{h}"')
         w.line()
-        if self._has_state:
-            size = f"sizeof({self.name}_state) == {self.name.upper()}_STATE_BYTES"
-            w.line(f'static_assert({size}, "the state is laid out as planned");')
-            w.line()
+        if self.layout is not None:
+            write_layout_checks(w, self.layout)
         return w
 
     def _runtime(self, draws: bool) -> list[str]:

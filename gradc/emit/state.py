@@ -1,146 +1,176 @@
-"""The state struct: its members, their layout in bytes, and the function that initialises them.
+"""The state in C: the text of its structs, and the function that initialises them.
 
-Enters: the leaves of a program's state. Leaves: members with offsets, the struct's text,
-`<name>_init`. Always holds: the offsets computed here are the C compiler's (every member states its
-alignment, and the size is asserted in the C); what a number's initial distribution is, is not lost.
+Enters: a `StateLayout`. Leaves: the structs, `<name>_init`, and what a comment says of it. Always
+holds: one seed gives the same numbers whatever the target and however a matrix is stored, since
+they are drawn in the order of the elements in Python.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, c_name, c_suffix, item_bytes, short
+from ..dtypes import DType, c_name, c_suffix, short
 from .expressions import literal
+from .layout import Member, Part, Section, StateLayout
 from .writer import Writer
 
-ALIGN_FROM = 256
-"""Bytes from which an array is aligned to a cache line."""
-CACHE_LINE = 64
 VALUES_PER_LINE = 8
-DRAWN = ("uniform", "normal", "seed")
-"""Recipes that depend on the seed."""
+DRAWN = ("uniform", "normal")
+"""Recipes that draw numbers."""
 
 
-@dataclass(frozen=True)
-class Member:
-    """One array of the state. `shape` is logical; `swapped`: stored transposed.
+def write_structs(w: Writer, layout: StateLayout, queries: Sequence[str]) -> None:
+    """The struct of the parameters, if there is one, and that of the state.
 
-    `recipe` says how to draw it anew ("uniform", low, high), ("normal", mean, std), ("constant",
-    value) or ("seed",); without one `initial` is written out.
+    `queries` are the functions that need no more than the parameters.
     """
-
-    name: str
-    identifier: str
-    dtype: DType
-    shape: tuple[int, ...]
-    offset: int
-    swapped: bool
-    recipe: tuple[Any, ...] | None
-    initial: np.ndarray[Any, Any]
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * item_bytes(self.dtype)
-
-    @property
-    def alignment(self) -> int:
-        return CACHE_LINE if self.nbytes >= ALIGN_FROM else item_bytes(self.dtype)
-
-    @property
-    def stored_shape(self) -> tuple[int, ...]:
-        return self.shape[::-1] if self.swapped else self.shape
-
-    @property
-    def expression(self) -> str:
-        """The member as a pointer to its first element."""
-        return f"{'' if self.shape else '&'}state->{self.identifier}"
+    if layout.params is not None:
+        for_ = f", all that {_listed(queries)} need" + ("s" if len(queries) == 1 else "")
+        what = f"What the model computes with{for_ if queries else ''}"
+        w.comment(f"{what}: {layout.params.nbytes:,} bytes.")
+        _write_struct(w, layout.params.type, layout.params.members)
+        w.line()
+    w.comment(f"All that is kept from one call to the next: {layout.nbytes:,} bytes.")
+    _write_struct(w, f"{layout.name}_state", layout.parts)
+    w.line()
 
 
-def round_up(n: int, to: int) -> int:
-    return -(-n // to) * to
-
-
-def state_bytes(members: Sequence[Member]) -> int:
-    """`sizeof` of the struct; an empty struct is not C, so there is at least one byte."""
-    end = max((m.offset + m.nbytes for m in members), default=0)
-    return round_up(max(end, 1), max((m.alignment for m in members if m.size), default=1))
-
-
-def write_struct(w: Writer, name: str, members: Sequence[Member]) -> None:
-    """The struct definition."""
-    with w.block(f"struct {name}_state", end="};"):
-        stored = [m for m in members if m.size]  # C has no arrays without elements
-        for m in stored:
-            align = f"GRADC_ALIGNED({m.alignment}) " if m.alignment > 4 else ""
-            extent = f"[{' * '.join(map(str, m.stored_shape))}]" if m.shape else ""
-            how = f", stored as {list(m.stored_shape)}" if m.swapped else ""
-            comment = f"/* {short(m.dtype, m.shape)}{how} */"
-            w.line(f"{align}{c_name(m.dtype)} {m.identifier}{extent}; {comment}")
+def _write_struct(w: Writer, type_: str, parts: Sequence[Part]) -> None:
+    with w.block(f"typedef struct {type_}", end=f"}} {type_};"):
+        stored = [p for p in parts if isinstance(p, Section) or p.size]  # C has no empty arrays
+        for part in stored:
+            if isinstance(part, Section):
+                w.line(f"{part.type} {part.identifier};")
+                continue
+            align = f"alignas({part.alignment}) " if part.alignment > 4 else ""
+            extent = f"[{' * '.join(map(str, part.stored_shape))}]" if part.shape else ""
+            how = f", stored as {list(part.stored_shape)}" if part.swapped else ""
+            comment = f"/* {short(part.dtype, part.shape)}{how} */"
+            w.line(f"{align}{c_name(part.dtype)} {part.identifier}{extent}; {comment}")
         if not stored:
             w.line("char nothing;")
 
 
-def write_init(w: Writer, name: str, members: Sequence[Member]) -> bool:
+def write_layout_checks(w: Writer, layout: StateLayout) -> None:
+    """Assertions that the C compiler lays the structs out as planned."""
+    state = f"{layout.name}_state"
+    sizes = {state: layout.nbytes}
+    sizes |= {s.type: s.nbytes for s in layout.sections}
+    for type_, size in sorted(sizes.items()):
+        w.call("static_assert", [f"sizeof({type_}) == {size}", '"the size is as planned"'], ";")
+    for part in layout.parts[1:]:
+        if isinstance(part, Section) or part.size:
+            where = f"offsetof({state}, {part.identifier}) == {part.offset}"
+            w.call("static_assert", [where, '"the place is as planned"'], ";")
+    w.line()
+
+
+# Initialisation
+
+
+def describe_init(layout: StateLayout) -> str:
+    """What `<name>_init` does, for its comment."""
+    by_kind: dict[str, list[Member]] = {"drawn": [], "given": [], "seed": [], "clear": []}
+    for m in layout.members:
+        by_kind[_kind(m)].append(m)
+    parts = []
+    if by_kind["drawn"]:
+        parts.append(
+            f"draw {_some(layout, by_kind['drawn'])} from the distributions of the model's layers,"
+            " the same numbers for the same seed on every target"
+        )
+    if by_kind["given"]:
+        values = "the values they had when this was compiled"
+        parts.append(f"give {_some(layout, by_kind['given'])} {values}")
+    if by_kind["seed"]:
+        parts.append(f"set {_some(layout, by_kind['seed'])}")
+    text = "; ".join([*parts, "clear all else"] if parts else ["clear the state"])
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def write_init(w: Writer, layout: StateLayout) -> bool:
     """`<name>_init`; returns whether it needs random numbers."""
-    draws = False
-    for m in members:
+    for m in layout.members:
         if _is_table(m):
             _write_table(w, m)
-    w.line(f"void {name}_init({name}_state *state, uint64_t seed)")
+    w.line(f"void {layout.name}_init({layout.name}_state *state, uint64_t seed)")
     with w.block(""):
         w.line("memset(state, 0, sizeof *state);")
-        if not any(m.recipe and m.recipe[0] in DRAWN and m.size for m in members):
+        if not any(_kind(m) in ("drawn", "seed") for m in layout.members):
             w.line("(void)seed;")
-        for stream, m in enumerate(members):
-            match m.recipe if m.size else ("constant", 0):
-                case ("seed",):
-                    w.line(f"state->{m.identifier} = seed;")
-                case ("uniform" | "normal" as kind, first, second):
-                    draws = True
-                    suffix = c_suffix(m.dtype)
-                    numbers = [literal(float(x), m.dtype) for x in (first, second)]
-                    args = [m.expression, str(m.size), *numbers, "seed", str(stream)]
-                    w.call(f"gradc_fill_{kind}{suffix}", args, ";")
-                case ("constant", value):
-                    _write_constant(w, m, value)
-                case None if m.size == 1:
-                    _write_constant(w, m, m.initial.reshape(()).item())
-                case None if _is_table(m):
-                    w.line(f"memcpy({m.expression}, initial_{m.identifier}, {m.nbytes});")
+        for stream, m in enumerate(layout.members):
+            _write_member(w, m, stream)
     w.line()
-    return draws
+    return any(_kind(m) == "drawn" for m in layout.members)
+
+
+def _kind(m: Member) -> str:
+    """What its first value is: "drawn", "seed", "given" or "clear"."""
+    if not m.size:
+        return "clear"
+    if m.recipe is None:
+        bits = np.ascontiguousarray(m.initial).reshape(-1).view(np.uint8)  # -0.0 is not clear
+        return "given" if bits.any() else "clear"
+    if m.recipe[0] == "constant":
+        return "given" if m.recipe[1] else "clear"
+    return "drawn" if m.recipe[0] in DRAWN else "seed"
+
+
+def _write_member(w: Writer, m: Member, stream: int) -> None:
+    """The lines of `init` for one member. Each one drawn has a stream of random numbers."""
+    if _kind(m) == "clear":
+        return
+    match m.recipe:
+        case ("seed",):
+            w.line(f"state->{m.path} = seed;")
+        case ("uniform" | "normal" as kind, first, second):
+            function = f"gradc_fill_{kind}{c_suffix(m.dtype)}"
+            extents = [str(n) for n in m.shape] if m.swapped else [str(m.size)]
+            numbers = [literal(float(x), m.dtype) for x in (first, second)]
+            args = [pointer(m, "state"), *extents, *numbers, "seed", str(stream)]
+            w.call(f"{function}{'_transposed' if m.swapped else ''}", args, ";")
+        case ("constant", value):
+            _write_constant(w, m, value)
+        case _ if m.size == 1:
+            _write_constant(w, m, m.initial.reshape(()).item())
+        case _:
+            table = f"initial_{m.path.replace('.', '_')}"
+            w.line(f"memcpy({pointer(m, 'state')}, {table}, {m.nbytes});")
+
+
+def pointer(m: Member, state: str) -> str:
+    """The member as a pointer to its first element."""
+    return f"{'' if m.shape else '&'}{state}->{m.path}"
 
 
 def _is_table(m: Member) -> bool:
     """Whether the member's first values have to be written out."""
-    return m.recipe is None and m.size > 1 and bool(m.initial.any())
+    return m.recipe is None and m.size > 1 and _kind(m) == "given"
 
 
 def _write_constant(w: Writer, m: Member, value: float) -> None:
-    if value == 0:
-        return
     text = literal(value, m.dtype)
     if not m.shape:
-        w.line(f"state->{m.identifier} = {text};")
+        w.line(f"state->{m.path} = {text};")
         return
     with w.loop("i", m.size):
-        w.line(f"state->{m.identifier}[i] = {text};")
+        w.line(f"state->{m.path}[i] = {text};")
 
 
 def _write_table(w: Writer, m: Member) -> None:
     """The initial values of a member that was not drawn from a known distribution."""
-    values = m.initial.T if m.swapped else m.initial
-    with w.block(f"static const {c_name(m.dtype)} initial_{m.identifier}[{m.size}] =", end="};"):
-        write_values(w, values, m.dtype)
+    name = f"initial_{m.path.replace('.', '_')}"
+    with w.block(f"static const {c_name(m.dtype)} {name}[{m.size}] =", end="};"):
+        write_values(w, stored(m, m.initial), m.dtype)
     w.line()
+
+
+def stored(m: Member, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements of a member's value in the order of the struct."""
+    return value.T if m.swapped else value
 
 
 def write_values(w: Writer, values: np.ndarray[Any, Any], dtype: DType) -> None:
@@ -148,3 +178,16 @@ def write_values(w: Writer, values: np.ndarray[Any, Any], dtype: DType) -> None:
     texts = [literal(v, dtype) for v in values.ravel().tolist()]
     for k in range(0, len(texts), VALUES_PER_LINE):
         w.line(", ".join(texts[k : k + VALUES_PER_LINE]) + ",")
+
+
+def _some(layout: StateLayout, members: Sequence[Member], most: int = 4) -> str:
+    """The first few of a list of members, or "the parameters" if these are they."""
+    if layout.params is not None and tuple(members) == layout.params.members:
+        return "the parameters"
+    names = [m.path for m in members]
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -77,6 +77,13 @@ class Writer:
         for row in rows:
             self.line(f"    {row}", nodes)
 
+    def folded(self, text: str, prefix: str, end: str) -> None:
+        """A paragraph of a comment that is open already, each line after `prefix`, then `end`."""
+        room = WIDTH - 4 * self._depth - len(prefix) - len(end)
+        parts = textwrap.wrap(text, room)
+        for k, part in enumerate(parts):
+            self.line(f"{prefix}{part}{end if k == len(parts) - 1 else ''}")
+
     @property
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"

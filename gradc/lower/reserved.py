@@ -65,7 +65,9 @@ FILES = """
     wchar wctype simd random
 """
 """Headers of the C library and, in short, of gradc's runtime: a program's own must hide none."""
-MANY = "state arena samples order count base sample i k"
+ACCESS = frozenset("F R W X".split())
+"""Of these programs the status `<NAME>_OK` would be a macro of <unistd.h>."""
+MANY = "state params arena samples order count done row status i k"
 """Names that an entry point itself uses beside its arguments."""
 
 

@@ -13,11 +13,12 @@ case, right arrays all along, is a few tests in a row. For `step(x, y)` the text
             if not (x.__class__ is _ndarray and x.shape == _shape0 and ... and not _more):
                 [x, y, lr] = _prepare((x, y, *_more,), (lr,))
             with _lock:
-                _result = _function(_state, _buffer(_type0, x), ..., lr, _cell0, _arena)
+                _status = _function(_state, _cell0, _cell1, _buffer(_type0, x), ..., lr, _arena)
                 _out0 = _cell0[0]
-            if _result != _result:
+                _out1 = _cell1[0]
+            if _status:
                 _diagnose((x, y, lr))
-            return _result, {'accuracy': _out0}
+            return _out0, {'accuracy': _out1}
         except _GradcError as _error:
             _error.__traceback__ = _users_traceback(_error.__traceback__)
             raise
@@ -122,19 +123,21 @@ def compile_call(
         params.append(f"{name}=_default{k}")
     given, tests = _inputs(native, values, scope)
     before, outs, after, results = _outputs(native, form, scope)
-    call = ", ".join([*(["_state"] if native.state_pointer else []), *given, *outs, "_arena"])
+    call = ["_state", *outs] if native.state_pointer is not None else outs
+    call += [g for a, g in zip(e.args, given, strict=True) if a.shape]
+    call += [g for a, g in zip(e.args, given, strict=True) if not a.shape]
+    call += ["_arena"] if native.arena_pointer is not None else []
     prepared = f"_prepare(({_listed(positional)}*_more,), ({_listed(by_name)}))"
     body = [
         f"if not ({' and '.join([*tests, 'not _more'])}):",
         f"    [{', '.join(values)}] = {prepared}",
         *before,
         "with _lock:",
-        f"    _result = _function({call})",
+        f"    {'_result' if e.returns_value else '_status'} = _function({', '.join(call)})",
         *(f"    {line}" for line in after),
     ]
     if e.checks:
-        failed = "_result != _result" if e.returns_value else "_result"
-        body += [f"if {failed}:", f"    _diagnose(({_listed(values)}))"]
+        body += ["if _status:", f"    _diagnose(({_listed(values)}))"]
     body.append(f"return {form.expression(results)}")
     text = "\n".join([
         f"def call({', '.join(params)}):",

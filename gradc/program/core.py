@@ -28,7 +28,7 @@ from ..pipeline import Compiled, Job, Leaf, compile_program
 from ..trace import Traced
 from ..tree import Tree
 from .describe import KernelInfo, Stage, kernel_infos, node_of_line, stages
-from .native import NativeEntry, State, aligned_bytes
+from .native import NativeEntry, State
 
 if TYPE_CHECKING:
     from ..toolchain.build import BuildInfo, NativeModule
@@ -177,26 +177,16 @@ class Core:
     def entry(self, name: str) -> NativeEntry:
         """The native form of one entry point."""
         if name not in self._entries:
-            module = self.module
             entry = next(e for e in self.compiled.entries if e.name == name)
-            function = getattr(module.lib, self.c_name(name))
-            extra = entry.staging_bytes
-            arena = aligned_bytes(-(-entry.plan.memory.arena_bytes // 64) * 64 + extra)
-            lock = self.state.lock if self.state is not None else fork_safe_lock()
-            native = NativeEntry(
-                entry, self.c_name(name), function, module.ffi, self.state, arena, lock
-            )
-            self._entries[name] = native
+            interface = self.compiled.interface
+            self._entries[name] = NativeEntry(entry, interface, self.module, self.state)
         return self._entries[name]
-
-    def c_name(self, entry: str) -> str:
-        return f"{self.compiled.name}_{entry}" if entry else self.compiled.name
 
     def files(self) -> dict[str, str]:
         """Everything a C program needs: the source, the header, the runtime headers, an example."""
         name = self.compiled.name
         files = {f"{name}.c": self.source, f"{name}.h": self.header, **self.runtime}
-        files["main.c"] = example_main(name, self.compiled.entries)
+        files[f"{name}_example.c"] = example_main(self.compiled.interface)
         return files
 
     def export(self, directory: str | Path) -> list[Path]:
@@ -226,7 +216,8 @@ def make_core(
     if share is not None:
         state = share.state
     else:
-        state = State(compiled.members, names) if leaves else None
+        layout = compiled.interface.layout
+        state = None if layout is None else State(layout, names)
     spent = sum(sum(j.seconds.values()) for j in jobs)
     listed = stages(compiled, traced_seconds, seconds - spent, shapes)
     return Core(compiled, options, tuple(names), state, listed)

@@ -82,8 +82,6 @@ def state_leaves(state: Any, display: Callable[[str], str]) -> StateLeaves:
             recipe = getattr(value, "recipe", None)
             dtype = spec_of(value, path or "state").dtype
             array = np.array(value, dtype, order="C", subok=False)
-            if recipe is None and not array.any():
-                recipe = ("constant", 0)
             leaves.append(Leaf(path or "value", display(path or "value"), array, recipe))
         position.append(known[key])
     return StateLeaves(tuple(leaves), tree, tuple(paths), tuple(position))
@@ -121,9 +119,12 @@ def make_job(
     arrays = [graph[i].spec for i in graph.inputs[count:] if graph[i].shape]
     batch = batch_of(arrays) if entry.updates else None
     result_names = output_names(results, labels_out, free)
+    first = len(arguments) - len(entry.scalars)
+    defaults = {first + k: float(value) for k, value in enumerate(entry.scalars.values())}
     job = Job(
-        name, graph, count, replaced, arguments, result_names, target_of(options), batch=batch
-    )
+        name, graph, count, replaced, arguments, result_names, target_of(options), batch=batch,
+        defaults=defaults,
+    )  # fmt: skip
     trees = traced.in_tree.children[1 : 1 + len(labels)]
     own = traced.leaf_inputs[traced.in_tree.children[0].count :]
     nesting = Nesting(name, labels, trees, [at - count for at in own])

@@ -6,7 +6,7 @@ holds: every index and every label is checked before anything is read or trained
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,6 @@ Array = np.ndarray[Any, Any]
 
 def run_many(
     native: NativeEntry,
-    function: Callable[..., int],
     data: Sequence[Any],
     order: Any,
     scalars: Sequence[Any],
@@ -48,21 +47,26 @@ def run_many(
     count = rows.shape[0]
     outputs = [np.empty((count, *a.shape), a.dtype) for a in entry.outputs]
     buffer = native.ffi.from_buffer
+    done = native.ffi.new("size_t *")
+    assert native.many is not None
     with native.lock:
-        done = function(
+        status = native.many(
             native.state_pointer,
+            *(
+                buffer(native.c_array(a), out, require_writable=True)
+                for a, out in zip(entry.outputs, outputs, strict=True)
+            ),
+            done,
             *(buffer(native.c_array(a), array) for a, array in arrays),
             samples,
             buffer("uint32_t[]", rows),
             count,
             *(v for a, v in zip(entry.args, values, strict=True) if not a.shape),
-            *(
-                buffer(native.c_array(a), out, require_writable=True)
-                for a, out in zip(entry.outputs, outputs, strict=True)
-            ),
-            native.arena_pointer,
+            *([native.steps_arena_pointer] if native.steps_arena_pointer is not None else []),
         )
-    assert done == count, "the C refused an order that was checked"
+    if status:
+        message = f"step {done[0]} of `{native.name}s` refused its data, which has changed since"
+        raise fail(DataError, "GC419", message, helps=("do not write to arrays during a call",))
     return outputs
 
 

@@ -7,19 +7,23 @@ them; all entry points of one state share its lock.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..dtypes import DType, c_name, short
-from ..emit.entry import Argument, Entry
-from ..emit.state import Member, state_bytes
+from ..emit.entry import Argument, Entry, aligned
+from ..emit.interface import Interface
+from ..emit.layout import PARAMS, Member, StateLayout
+from ..errors import DataError, fail
 from ..forks import fork_safe_lock
 from .arguments import check_ranges
 from .call import LIST, Form, compile_call
+
+if TYPE_CHECKING:
+    from ..toolchain.build import NativeModule
 
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64
@@ -38,8 +42,9 @@ class State(Mapping[str, Array]):
     A process forked while another thread is in a call has the memory as it was at that moment.
     """
 
-    def __init__(self, members: Sequence[Member], names: Sequence[str]) -> None:
-        self.memory = aligned_bytes(state_bytes(members))
+    def __init__(self, layout: StateLayout, names: Sequence[str]) -> None:
+        members = layout.members
+        self.memory = aligned_bytes(layout.nbytes)
         self.lock = fork_safe_lock()
         self._views = {
             name: self._view(member) for name, member in zip(names, members, strict=True)
@@ -74,28 +79,37 @@ class NativeEntry:
     """One C function, and what it needs beside its arguments: state, arena, lock."""
 
     def __init__(
-        self,
-        entry: Entry,
-        name: str,
-        function: Callable[..., Any],
-        ffi: Any,
-        state: State | None,
-        arena: Array,
-        lock: threading.Lock,
+        self, entry: Entry, interface: Interface, module: NativeModule, state: State | None
     ) -> None:
         self.entry = entry
-        self.name = name
-        self.ffi = ffi
-        self.function = function
-        self.lock = lock
+        self.name = interface.function(entry)
+        self.ffi = module.ffi
+        self.function = getattr(module.lib, self.name)
+        self.many = getattr(module.lib, f"{self.name}s") if entry.repeats else None
         self.state = state
-        self.arena = arena
+        self.lock = state.lock if state is not None else fork_safe_lock()
         self._c_arrays: dict[DType, Any] = {}
-        self.arena_pointer = ffi.from_buffer("void *", arena) if arena.size else ffi.NULL
-        self.state_pointer = None
-        if state is not None:
-            tag = ffi.typeof(function).args[0]
-            self.state_pointer = ffi.cast(tag, ffi.from_buffer(state.memory))
+        self.state_pointer = self._state_pointer(interface)
+        size, steps = entry.plan.memory.arena_bytes, interface.has_steps_arena(entry)
+        self.arena = aligned_bytes(interface.steps_arena_bytes(entry) if steps else aligned(size))
+        self.arena_pointer = self._arena_pointer(interface.arena_type) if entry.arena else None
+        self.steps_arena_pointer = (
+            self._arena_pointer(interface.steps_arena_type(entry)) if steps else self.arena_pointer
+        )
+
+    def _state_pointer(self, interface: Interface) -> Any:
+        """What comes before the outputs: the state, or the parameters in it; None without state."""
+        if self.state is None:
+            return None
+        layout, memory = interface.layout, self.state.memory
+        assert layout is not None
+        if self.entry.scope == PARAMS and layout.params is not None:
+            memory = memory[layout.params.offset :]
+        type_ = f"{interface.name}_{self.entry.scope} *"
+        return self.ffi.cast(type_, self.ffi.from_buffer(memory))
+
+    def _arena_pointer(self, type_: str) -> Any:
+        return self.ffi.cast(f"{type_} *", self.ffi.from_buffer(self.arena))
 
     def c_array(self, a: Argument) -> Any:
         """The cffi type of an argument's elements, as an array of any length."""
@@ -119,8 +133,7 @@ class NativeEntry:
         return self.function_for(LIST)
 
     def diagnose(self, values: Sequence[Any]) -> None:
-        """Raise if the C refused the arguments: an integer lay outside what it may be.
-
-        Called when the result says so; a loss that is NaN may say so without a reason.
-        """
+        """Raise: the C refused the arguments, since an integer lay outside what it may be."""
         check_ranges(self.entry, values)
+        message = f"`{self.name}` refused its arguments, which have changed since"
+        raise fail(DataError, "GC419", message, helps=("do not write to arrays during a call",))

@@ -17,7 +17,7 @@ from ..autodiff import gradient_of
 from ..dtypes import Spec, is_float, item_bytes
 from ..errors import ArgumentError, ShapeError, TraceError, fail
 from ..trace import argument_names, error, spec_of
-from ..tree import flatten
+from ..tree import Tree, flatten
 from .arguments import is_number
 from .entries import EntryDef
 
@@ -57,6 +57,31 @@ class Recipe:
         opt = optimizer.init({p: params[p] for p in self.trained})
         counters = {"step": np.zeros((), np.uint64), "seed": np.zeros((), np.uint64)}
         self.state = {"params": params, "opt": opt, **counters}
+
+    def sections(self) -> dict[str, tuple[str, str]]:
+        """The struct in the state that a leaf belongs to, and what it is called there, by path.
+
+        These are the parameters, and whatever the optimizer keeps one of for each parameter.
+        """
+        params = self.state["params"]
+        found = {f"params.{path}": ("params", path) for path in params}
+        leaves, tree = flatten(self.state["opt"])
+
+        def search(part: Tree, path: str, first: int) -> None:
+            arrays = leaves[first : first + part.count]
+            if set(part.keys) == set(params) and all(c.kind == "leaf" for c in part.children):
+                like = (params[key] for key in part.keys)
+                if all(spec_of(a) == spec_of(p) for a, p in zip(arrays, like, strict=True)):
+                    name = path.removeprefix("opt.")
+                    section = f"opt.{name}" if name == "params" else name
+                    found.update({f"{path}.{key}": (section, key) for key in part.keys})
+                return
+            for key, child in zip(part.keys, part.children, strict=True):
+                search(child, f"{path}.{key}", first)
+                first += child.count
+
+        search(tree, "opt", 0)
+        return found
 
     def rebuild(self, params: Mapping[str, Any]) -> Any:
         """The model around given parameters."""

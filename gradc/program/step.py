@@ -8,6 +8,7 @@ the compiler.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -138,8 +139,7 @@ class TrainStep(Visible, Quick):
             raise _no_rate()
         rate = [] if self.lr is None else [self.lr if lr is None else lr]
         native = self._core.entry("step")
-        function = getattr(self._core.module.lib, f"{native.name}s")
-        losses, *others = run_many(native, function, data, order, rate)
+        losses, *others = run_many(native, data, order, rate)
         return (losses, dict(zip(self._metrics, others, strict=True))) if metrics else losses
 
     @user_errors
@@ -255,9 +255,7 @@ def train_step(
     options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
     recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)
     known = state_leaves(recipe.state, _display)
-    known = StateLeaves(
-        tuple(_seeded(leaf) for leaf in known.leaves), known.tree, known.paths, known.position
-    )
+    known = replace(known, leaves=_placed(known.leaves, recipe.sections()))
     return _make(recipe, known, options, None)
 
 
@@ -308,5 +306,17 @@ def _display(path: str) -> str:
     return path.removeprefix("params.").removeprefix("opt.")
 
 
-def _seeded(leaf: Leaf) -> Leaf:
-    return replace(leaf, recipe=("seed",)) if leaf.name == "seed" else leaf
+def _placed(leaves: Sequence[Leaf], sections: Mapping[str, tuple[str, str]]) -> tuple[Leaf, ...]:
+    """The leaves with the struct each belongs to; `seed` is set when the state is initialised.
+
+    A struct is made only where none of its arrays is tied to one that lies elsewhere.
+    """
+    found = [sections.get(leaf.name, ("", "")) for leaf in leaves]
+    counts = Counter(section for section, _ in found)
+    whole = {section for section, n in counts.items() if n == counts["params"]}
+    placed = []
+    for leaf, (section, field) in zip(leaves, found, strict=True):
+        if section in whole:
+            leaf = replace(leaf, section=section, field=field)
+        placed.append(replace(leaf, recipe=("seed",)) if leaf.name == "seed" else leaf)
+    return tuple(placed)

@@ -58,5 +58,5 @@ class Visible:
         return self._core.build()
 
     def export(self, directory: str | Path) -> list[Path]:
-        """Write the C, the header, the runtime headers it uses and an example `main.c`."""
+        """Write the C, the header, the runtime headers it uses and an example, `NAME_example.c`."""
         return self._core.export(directory)

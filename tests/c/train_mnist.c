@@ -20,12 +20,7 @@ static float losses[MOST_STEPS], accuracies[MOST_STEPS];
 
 /* All the memory that training needs: nothing is allocated, and nothing is hidden in mnist.c. */
 static mnist_state state;
-#ifdef __cplusplus
-alignas(64)
-#else
-_Alignas(64)
-#endif
-static unsigned char arena[MNIST_STEPS_ARENA_BYTES];
+static mnist_steps_arena arena;
 
 /* Pixels have mean 0 and standard deviation 1 over MNIST's training images. */
 static size_t read_digits(const char *path)
@@ -91,7 +86,7 @@ static double accuracy_of(size_t first, size_t rows)
         for (size_t i = 0; i < count * PIXELS; ++i) {
             batch[i] = images[start * PIXELS + i];
         }
-        mnist_predict(&state, batch, scores, arena);
+        mnist_predict(&state.params, scores, batch, &arena.step);
         for (size_t i = 0; i < count; ++i) {
             right += best_class(&scores[i * CLASSES]) == labels[start + i];
         }
@@ -121,8 +116,9 @@ int main(int count, char **arguments)
     for (int epoch = 1; epoch <= epochs; ++epoch) {
         double sum = 0.0;
         shuffle(train, &number);
-        if (mnist_steps(&state, images, labels, train, order, steps, 0.05f, losses, accuracies,
-                        arena) != steps) {
+        size_t done;
+        if (mnist_steps(&state, losses, accuracies, &done, images, labels, train, order, steps,
+                        0.05f, &arena) != MNIST_OK) {
             return 1;
         }
         for (size_t k = 0; k < steps; ++k) {

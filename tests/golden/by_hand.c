@@ -2,11 +2,15 @@
 
 #include "by_hand.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "gradc_base.h"
 
-static_assert(sizeof(by_hand_state) == BY_HAND_STATE_BYTES, "the state is laid out as planned");
+static_assert(sizeof(by_hand_params) == 12, "the size is as planned");
+static_assert(sizeof(by_hand_state) == 32, "the size is as planned");
+static_assert(offsetof(by_hand_state, step) == 16, "the place is as planned");
+static_assert(offsetof(by_hand_state, seed) == 24, "the place is as planned");
 
 /* loss f32[]; by_hand.py:21
  * loss = (x + y) * z */
@@ -56,40 +60,38 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
     *step = add;
 }
 
-/* step: takes lr f32[]; gives loss f32[], and replaces the state */
-float by_hand_step(by_hand_state *state, const float lr, void *arena)
+/* step: loss f32[] from lr f32[]; replaces the state. */
+int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *arena)
 {
-    unsigned char *const base = (unsigned char *)arena;
-    float *const z = (float *)(void *)(base + 0); /* f32[], kernels 2-6 */
+    by_hand_params *const params = &state->params;
+    float *const z = &arena->f32[0]; /* f32[], kernels 2-6 */
 
-    float loss;
     /* forward pass */
-    forward_loss(&state->x, &state->y, &state->z, &loss);
+    forward_loss(&params->x, &params->y, &params->z, loss);
     /* the rest of the state */
-    update_z(lr, &state->x, &state->y, &state->z, z);
-    update_x(lr, &state->x, &state->z);
+    update_z(lr, &params->x, &params->y, &params->z, z);
+    update_x(lr, &params->x, &params->z);
     /* update_y, which is the same function on other arrays: */
-    update_x(lr, &state->y, &state->z);
+    update_x(lr, &params->y, &params->z);
     update_step(&state->step);
     /* new values of the state that could not be written in place */
-    memcpy(&state->z, z, 4);
-    return loss;
+    memcpy(&params->z, z, 4);
+    return BY_HAND_OK;
 }
 
-/* evaluate: takes nothing; gives loss f32[] */
-float by_hand_evaluate(const by_hand_state *state, void *arena)
+/* evaluate: loss f32[]. */
+int by_hand_evaluate(const by_hand_params *params, float *loss)
 {
-    (void)arena;
-    float loss;
-    forward_loss(&state->x, &state->y, &state->z, &loss);
-    return loss;
+
+    forward_loss(&params->x, &params->y, &params->z, loss);
+    return BY_HAND_OK;
 }
 
 void by_hand_init(by_hand_state *state, uint64_t seed)
 {
     memset(state, 0, sizeof *state);
-    state->x = 3.0f;
-    state->y = 5.0f;
-    state->z = 2.0f;
+    state->params.x = 3.0f;
+    state->params.y = 5.0f;
+    state->params.z = 2.0f;
     state->seed = seed;
 }

@@ -2,6 +2,7 @@
 
 #include "mnist.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +11,11 @@
 #include "gradc_random.h"
 #include "gradc_simd.h"
 
-static_assert(sizeof(mnist_state) == MNIST_STATE_BYTES, "the state is laid out as planned");
+static_assert(sizeof(mnist_params) == 407104, "the size is as planned");
+static_assert(sizeof(mnist_state) == 814272, "the size is as planned");
+static_assert(offsetof(mnist_state, momentum) == 407104, "the place is as planned");
+static_assert(offsetof(mnist_state, step) == 814208, "the place is as planned");
+static_assert(offsetof(mnist_state, seed) == 814216, "the place is as planned");
 
 /* fc1_relu f32[64, 128]; mnist.py:28
  * fc1_relu = relu((x @ fc1_weight) + fc1_bias) */
@@ -489,106 +494,112 @@ GRADC_KERNEL void forward_loss(
     *accuracy = div_2;
 }
 
-/* step: takes x f32[64, 784], y i32[64], lr f32[]; gives loss f32[], accuracy f32[], and
- * replaces the state; y must lie in 0..9, else nothing is done and the result is NAN */
-float mnist_step(
-    mnist_state *state, const float *x, const int32_t *y, const float lr, float *accuracy,
-    void *arena)
+/* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];
+ * replaces the state. */
+int mnist_step(
+    mnist_state *state, float *loss, float *accuracy, const float *x, const int32_t *y, float lr,
+    mnist_arena *arena)
 {
     for (size_t k = 0; k < 64; ++k) {
         if (y[k] < 0 || y[k] >= 10) {
-            return NAN;
+            return MNIST_Y_OUT_OF_RANGE;
         }
     }
-    unsigned char *const base = (unsigned char *)arena;
-    float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-5 */
-    float *const fc2 = (float *)(void *)(base + 32768); /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 4], kernels 2-2 */
-    float *const d_fc2 = (float *)(void *)(base + 65536); /* f32[64, 10], kernels 3-5 */
-    float *const fc2_weight_panel_2 = (float *)(void *)(base + 68096); /* f32[10, 16], kernels 4-4 */
-    float *const d_fc1 = (float *)(void *)(base + 32768); /* f32[64, 128], kernels 4-7 */
 
-    float loss;
+    mnist_params *const params = &state->params;
+    mnist_params *const momentum = &state->momentum;
+    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-5 */
+    float *const fc2 = &arena->f32[8192]; /* f32[64, 10], kernels 2-3 */
+    float *const fc2_weight_panel = &arena->f32[8832]; /* f32[128, 4], kernels 2-2 */
+    float *const d_fc2 = &arena->f32[16384]; /* f32[64, 10], kernels 3-5 */
+    float *const fc2_weight_panel_2 = &arena->f32[17024]; /* f32[10, 16], kernels 4-4 */
+    float *const d_fc1 = &arena->f32[8192]; /* f32[64, 128], kernels 4-7 */
+
     /* forward pass */
-    forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
-    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
+    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
+    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
     /* the forward pass ends in the loss, where the backward pass begins */
     loss_and_d_fc2_and_fc2_bias(
-        lr, state->fc2_bias, state->momentum_fc2_bias, y, fc2, &loss, accuracy, d_fc2);
+        lr, params->fc2_bias, momentum->fc2_bias, y, fc2, loss, accuracy, d_fc2);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
-    backward_d_fc1(state->fc2_weight, fc1_relu, d_fc2, d_fc1, fc2_weight_panel_2);
-    update_fc2_weight(lr, state->fc2_weight, state->momentum_fc2_weight, fc1_relu, d_fc2);
-    update_fc1_bias(lr, state->fc1_bias, state->momentum_fc1_bias, d_fc1);
-    update_fc1_weight(lr, state->fc1_weight, state->momentum_fc1_weight, x, d_fc1);
+    backward_d_fc1(params->fc2_weight, fc1_relu, d_fc2, d_fc1, fc2_weight_panel_2);
+    update_fc2_weight(lr, params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2);
+    update_fc1_bias(lr, params->fc1_bias, momentum->fc1_bias, d_fc1);
+    update_fc1_weight(lr, params->fc1_weight, momentum->fc1_weight, x, d_fc1);
     /* the rest of the state */
     update_step(&state->step);
-    return loss;
+    return MNIST_OK;
 }
 
-/* steps: `count` steps; step k takes the rows order[k * 64] ... of the data, which has `samples`
- * rows; one loss, accuracy a step; returns the number of steps done, fewer than `count` only
- * when `order` names a row that is not there */
-size_t mnist_steps(
-    mnist_state *state, const float *x, const int32_t *y, size_t samples, const uint32_t *order,
-    size_t count, const float lr, float *loss, float *accuracy, void *arena)
+/* steps: `count` steps. Step k takes the rows order[64 k], ... of the data, which has `samples`
+ * rows, and gives loss[k], accuracy[k]. It stops at a step that fails, of which nothing is
+ * written: `*done` steps were done before it. */
+int mnist_steps(
+    mnist_state *state, float *loss, float *accuracy, size_t *done, const float *x,
+    const int32_t *y, size_t samples, const uint32_t *order, size_t count, float lr,
+    mnist_steps_arena *arena)
 {
-    unsigned char *const base = (unsigned char *)arena;
-    float *const x_batch = (float *)(void *)(base + 68736); /* f32[64, 784] */
-    int32_t *const y_batch = (int32_t *)(void *)(base + 269440); /* i32[64] */
+    *done = 0;
     for (size_t k = 0; k < count; ++k) {
         for (size_t i = 0; i < 64; ++i) {
-            const size_t sample = order[k * 64 + i];
-            if (sample >= samples) {
-                return k;
+            const size_t row = order[k * 64 + i];
+            if (row >= samples) {
+                return MNIST_ORDER_OUT_OF_RANGE;
             }
-            memcpy(&x_batch[i * 784], &x[sample * 784], 3136);
-            y_batch[i] = y[sample];
+            memcpy(&arena->x[i * 784], &x[row * 784], 3136);
+            arena->y[i] = y[row];
         }
-        loss[k] = mnist_step(state, x_batch, y_batch, lr, &accuracy[k], arena);
+        const int status = mnist_step(
+            state, &loss[k], &accuracy[k], arena->x, arena->y, lr, &arena->step);
+        if (status != MNIST_OK) {
+            return status;
+        }
+        *done = k + 1;
     }
-    return count;
+    return MNIST_OK;
 }
 
-/* evaluate: takes x f32[64, 784], y i32[64]; gives loss f32[], accuracy f32[]; y must lie in
- * 0..9, else nothing is done and the result is NAN */
-float mnist_evaluate(
-    const mnist_state *state, const float *x, const int32_t *y, float *accuracy, void *arena)
+/* evaluate: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9. */
+int mnist_evaluate(
+    const mnist_params *params, float *loss, float *accuracy, const float *x, const int32_t *y,
+    mnist_arena *arena)
 {
     for (size_t k = 0; k < 64; ++k) {
         if (y[k] < 0 || y[k] >= 10) {
-            return NAN;
+            return MNIST_Y_OUT_OF_RANGE;
         }
     }
-    unsigned char *const base = (unsigned char *)arena;
-    float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-2 */
-    float *const fc2 = (float *)(void *)(base + 32768); /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 35328); /* f32[128, 4], kernels 2-2 */
 
-    float loss;
-    forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
-    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
-    forward_loss(y, fc2, &loss, accuracy);
-    return loss;
+    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-2 */
+    float *const fc2 = &arena->f32[8192]; /* f32[64, 10], kernels 2-3 */
+    float *const fc2_weight_panel = &arena->f32[8832]; /* f32[128, 4], kernels 2-2 */
+
+    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
+    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
+    forward_loss(y, fc2, loss, accuracy);
+    return MNIST_OK;
 }
 
-/* predict: takes x f32[64, 784]; gives out f32[64, 10] */
-void mnist_predict(const mnist_state *state, const float *x, float *out, void *arena)
+/* predict: out f32[64, 10] from x f32[64, 784]. */
+int mnist_predict(const mnist_params *params, float *out, const float *x, mnist_arena *arena)
 {
-    unsigned char *const base = (unsigned char *)arena;
-    float *const fc1_relu = (float *)(void *)(base + 0); /* f32[64, 128], kernels 1-2 */
-    float *const fc2_weight_panel = (float *)(void *)(base + 32768); /* f32[128, 4], kernels 2-2 */
+    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-2 */
+    float *const fc2_weight_panel = &arena->f32[8192]; /* f32[128, 4], kernels 2-2 */
 
-    forward_fc1_relu(state->fc1_weight, state->fc1_bias, x, fc1_relu);
+    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
     /* forward_out, which is the same function on other arrays: */
-    forward_fc2(state->fc2_weight, state->fc2_bias, fc1_relu, out, fc2_weight_panel);
+    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, out, fc2_weight_panel);
+    return MNIST_OK;
 }
 
 void mnist_init(mnist_state *state, uint64_t seed)
 {
     memset(state, 0, sizeof *state);
-    gradc_fill_uniformf(state->fc1_weight, 100352, -0.035714287f, 0.035714287f, seed, 0);
-    gradc_fill_uniformf(state->fc1_bias, 128, -0.035714287f, 0.035714287f, seed, 1);
-    gradc_fill_uniformf(state->fc2_weight, 1280, -0.088388346f, 0.088388346f, seed, 2);
-    gradc_fill_uniformf(state->fc2_bias, 10, -0.088388346f, 0.088388346f, seed, 3);
+    gradc_fill_uniformf_transposed(
+        state->params.fc1_weight, 128, 784, -0.035714287f, 0.035714287f, seed, 0);
+    gradc_fill_uniformf(state->params.fc1_bias, 128, -0.035714287f, 0.035714287f, seed, 1);
+    gradc_fill_uniformf_transposed(
+        state->params.fc2_weight, 10, 128, -0.088388346f, 0.088388346f, seed, 2);
+    gradc_fill_uniformf(state->params.fc2_bias, 10, -0.088388346f, 0.088388346f, seed, 3);
     state->seed = seed;
 }

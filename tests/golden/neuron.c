@@ -2,13 +2,17 @@
 
 #include "neuron.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "gradc_base.h"
 #include "gradc_math.h"
 
-static_assert(sizeof(neuron_state) == NEURON_STATE_BYTES, "the state is laid out as planned");
+static_assert(sizeof(neuron_params) == 12, "the size is as planned");
+static_assert(sizeof(neuron_state) == 32, "the size is as planned");
+static_assert(offsetof(neuron_state, step) == 16, "the place is as planned");
+static_assert(offsetof(neuron_state, seed) == 24, "the place is as planned");
 
 /* loss f32[], accuracy f32[], w0 f32[], w1 f32[], w2 f32[]; gradient of neuron.py:17,
  * neuron.py:23, neuron.py:24, neuron.py:33
@@ -149,60 +153,60 @@ GRADC_KERNEL void forward_out(
     *out = div;
 }
 
-/* step: takes x f32[1, 2], y f32[1], lr f32[]; gives loss f32[], accuracy f32[], and replaces
- * the state */
-float neuron_step(
-    neuron_state *state, const float *x, const float *y, const float lr, float *accuracy,
-    void *arena)
+/* step: loss f32[], accuracy f32[] from x f32[1, 2], y f32[1], lr f32[]; replaces the state. */
+int neuron_step(
+    neuron_state *state, float *loss, float *accuracy, const float *x, const float *y, float lr)
 {
-    (void)arena;
-    float loss;
+    neuron_params *const params = &state->params;
+
     /* the forward pass ends in the loss, where the backward pass begins */
-    loss_and_w2(lr, &state->w0, &state->w1, &state->w2, x, y, &loss, accuracy);
+    loss_and_w2(lr, &params->w0, &params->w1, &params->w2, x, y, loss, accuracy);
     /* the rest of the state */
     update_step(&state->step);
-    return loss;
+    return NEURON_OK;
 }
 
-/* steps: `count` steps; step k takes the row order[k] of the data, which has `samples` rows; one
- * loss, accuracy a step; returns the number of steps done, fewer than `count` only when `order`
- * names a row that is not there */
-size_t neuron_steps(
-    neuron_state *state, const float *x, const float *y, size_t samples, const uint32_t *order,
-    size_t count, const float lr, float *loss, float *accuracy, void *arena)
+/* steps: `count` steps. Step k takes the row order[k] of the data, which has `samples` rows, and
+ * gives loss[k], accuracy[k]. It stops at a step that fails, of which nothing is written:
+ * `*done` steps were done before it. */
+int neuron_steps(
+    neuron_state *state, float *loss, float *accuracy, size_t *done, const float *x, const float *y,
+    size_t samples, const uint32_t *order, size_t count, float lr)
 {
+    *done = 0;
     for (size_t k = 0; k < count; ++k) {
-        const size_t sample = order[k];
-        if (sample >= samples) {
-            return k;
+        const size_t row = order[k];
+        if (row >= samples) {
+            return NEURON_ORDER_OUT_OF_RANGE;
         }
-        loss[k] = neuron_step(state, &x[sample * 2], &y[sample], lr, &accuracy[k], arena);
+        neuron_step(state, &loss[k], &accuracy[k], &x[row * 2], &y[row], lr);
+        *done = k + 1;
     }
-    return count;
+    return NEURON_OK;
 }
 
-/* evaluate: takes x f32[1, 2], y f32[1]; gives loss f32[], accuracy f32[] */
-float neuron_evaluate(
-    const neuron_state *state, const float *x, const float *y, float *accuracy, void *arena)
+/* evaluate: loss f32[], accuracy f32[] from x f32[1, 2], y f32[1]. */
+int neuron_evaluate(
+    const neuron_params *params, float *loss, float *accuracy, const float *x, const float *y)
 {
-    (void)arena;
-    float loss;
-    forward_loss(&state->w0, &state->w1, &state->w2, x, y, &loss, accuracy);
-    return loss;
+
+    forward_loss(&params->w0, &params->w1, &params->w2, x, y, loss, accuracy);
+    return NEURON_OK;
 }
 
-/* predict: takes x f32[1, 2]; gives out f32[1] */
-void neuron_predict(const neuron_state *state, const float *x, float *out, void *arena)
+/* predict: out f32[1] from x f32[1, 2]. */
+int neuron_predict(const neuron_params *params, float *out, const float *x)
 {
-    (void)arena;
-    forward_out(&state->w0, &state->w1, &state->w2, x, out);
+
+    forward_out(&params->w0, &params->w1, &params->w2, x, out);
+    return NEURON_OK;
 }
 
 void neuron_init(neuron_state *state, uint64_t seed)
 {
     memset(state, 0, sizeof *state);
-    state->w0 = 0.12573022f;
-    state->w1 = -0.13210486f;
-    state->w2 = 0.64042264f;
+    state->params.w0 = 0.12573022f;
+    state->params.w1 = -0.13210486f;
+    state->params.w2 = 0.64042264f;
     state->seed = seed;
 }
