@@ -100,7 +100,8 @@ class Steps(Drawing):
         error = a.error
         if a.kind == "f" and dtype.itemsize < a.value.dtype.itemsize and error:
             error += 1e-7 * a.reach
-        return self.computed("cast", (a,), error, dtype=dtype)
+        op = "to_integer" if a.kind == "f" and dtype.kind in "iu" else "cast"
+        return self.computed(op, (a,), error, dtype=dtype)
 
     # Movement
 

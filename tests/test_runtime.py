@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gradc.ops import OPS
+
 ROOT = Path(__file__).resolve().parent.parent
 RUNTIME = ROOT / "runtime"
 PROGRAMS = ROOT / "tests" / "c"
@@ -38,7 +40,7 @@ BUILDS = {
     "sanitized": SANITIZERS,
 }
 
-HEADERS = ("gradc_math.h", "gradc_random.h")
+HEADERS = ("gradc_convert.h", "gradc_math.h", "gradc_random.h")
 FLOAT_FUNCTIONS = "expf expm1f logf log1pf tanhf sigmoidf erff sinf cosf".split()
 
 
@@ -154,6 +156,37 @@ def test_plain_loops_become_vector_code(
         for line in re.findall(r"loops\.c:(\d+):.*(?:loop vect|vectorized l)", done.stderr)
     }
     assert [name for i, name in enumerate(FLOAT_FUNCTIONS) if i + 3 not in vectorised] == []
+
+
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+AWKWARD = ("NAN", "INFINITY", "-INFINITY", "1e30f", "-1e30f", "-0.5f", "255.9f", "-3.7f")
+
+
+@pytest.mark.parametrize("flags", [SANITIZERS, [*FAST, NATIVE]], ids=["sanitized", "native"])
+@pytest.mark.parametrize("compiler", C_COMPILERS)
+def test_conversions_to_integers_are_defined_everywhere(
+    compiler: str, flags: list[str], tmp_path: Path
+) -> None:
+    """Each prints what the op's meaning in NumPy is; the sanitizer finds nothing undefined."""
+    convert = OPS["to_integer"].reference
+    lines, expected = [], []
+    for name in INTEGERS:
+        for suffix, real in (("f", "float"), ("", "double")):
+            lines += [f"print((uint64_t)gradc_to_{name}{suffix}(({real}){x}));" for x in AWKWARD]
+            values = [np.float32(x.rstrip("f")) for x in AWKWARD[3:]]
+            values = [np.float32(np.nan), np.float32(np.inf), np.float32(-np.inf), *values]
+            source = np.array(values, np.float32).astype(np.float32 if suffix else np.float64)
+            expected += [int(v) % 2**64 for v in convert(source, dtype=np.dtype(name))]
+    program = tmp_path / "convert.c"
+    program.write_text(
+        '#include "gradc_convert.h"\n#include <inttypes.h>\n#include <math.h>\n#include <stdio.h>\n'
+        'static void print(uint64_t n) { printf("%" PRIu64 "\\n", n); }\n'
+        "int main(void) {\n" + "\n".join(lines) + "\nreturn 0;\n}\n"
+    )
+    command = [found(compiler), *C11, *flags, "-I", str(RUNTIME), str(program)]
+    check_run([*command, "-o", str(tmp_path / "convert"), "-lm"])
+    printed = check_run([str(tmp_path / "convert")]).stdout.split()
+    assert [int(line) for line in printed] == expected
 
 
 # Random numbers

@@ -9,6 +9,7 @@ from traced import run
 import gradc as gd
 from gradc import nn
 from gradc.errors import DTypeError, GradcError
+from gradc.passes.simplify import simplify
 
 X64 = np.array([1.0, 2.0])
 X32 = X64.astype(np.float32)
@@ -168,3 +169,24 @@ def test_mixing_that_numpy_would_guess_says_what_to_cast():
     with pytest.raises(GradcError) as caught:
         gd.trace(lambda x, n: x * n, gd.f32[3], gd.i64[3])
     assert "astype(gd.float32)" in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint8", "uint64"])
+def test_what_no_integer_is_becomes_the_nearest_in_range(dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 300.7, -1.5], np.float32)
+    info = np.iinfo(dtype)
+    expected = [0, info.max, info.min, min(300, info.max), max(-1, info.min)]
+    for found in (gd.astype(x, dtype), run(lambda x: x.astype(dtype), x)):
+        assert found.dtype == dtype
+        assert found.tolist() == expected
+
+
+def test_an_integer_that_was_a_real_number_for_a_while_is_not_checked():
+    def ops(fn, spec):
+        return [node.op for node in simplify(gd.trace(fn, spec))]
+
+    assert ops(lambda m: m.astype(gd.f32).astype(gd.i32), gd.spec((3,), bool)) == ["input", "cast"]
+    assert ops(lambda k: k.astype(gd.f32).astype(gd.i32), gd.i16[3]) == ["input", "cast"]
+    for target in (gd.i8, gd.u32):
+        assert "to_integer" in ops(lambda k, t=target: k.astype(gd.f32).astype(t), gd.i16[3])
+    assert "to_integer" in ops(lambda k: k.astype(gd.f32).astype(gd.i64), gd.i32[3])

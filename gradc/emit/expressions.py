@@ -100,7 +100,7 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
         args = tuple(f"({unsigned}){a}" for a in args)
     suffix = c_suffix(operand) if is_float(operand) else ""
     text = template
-    for key, value in (("{f}", suffix), ("{t}", c_name(result))):
+    for key, value in (("{f}", suffix), ("{t}", c_name(result)), ("{n}", result.name)):
         text = text.replace(key, value)
     for position, arg in enumerate(args):
         text = text.replace(f"{{{position}}}", arg)
@@ -112,7 +112,7 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
 
 def _is_exact(row: Op, text: str) -> bool:
     """Whether the expression already has its C type, so that no cast is needed."""
-    return row.name == "cast" or bool(re.fullmatch(r"\w+", text))
+    return row.name in ("cast", "to_integer") or bool(re.fullmatch(r"\w+", text))
 
 
 def operand_dtype(expr: Apply) -> DType:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import as_dtype
+from ..dtypes import as_dtype, is_float, is_integer
 from ..ops import OPS, Kind, Op
 from ..ops.describe import docstring, operand_count
 from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, apply, power
@@ -69,9 +69,20 @@ def _round_to(x: Value, decimals: int = 0) -> Array:
     return (x * 10.0**decimals).round() / 10.0**decimals if decimals else x.round()
 
 
-@traces(eager=lambda x, dtype: np.asarray(x).astype(as_dtype(dtype)))
+def _eager_astype(x: Any, dtype: object) -> Any:
+    array, target = np.asarray(x), as_dtype(dtype)
+    if is_float(array.dtype) and is_integer(target):
+        return OPS["to_integer"].reference(array, dtype=target)
+    return array.astype(target)
+
+
+@traces(eager=_eager_astype)
 def astype(x: Value, dtype: object) -> Array:
-    """The elements converted to `dtype`."""
+    """The elements converted to `dtype`.
+
+    A real number becomes its integer part: where that is out of range, the nearest integer in it,
+    and NaN becomes 0. (NumPy's own `astype` leaves these to the processor.)
+    """
     return x.astype(dtype)
 
 

@@ -199,6 +199,6 @@ class _Scope:
             case FromIndex():
                 return e.dtype.type(self._index(e.index))
             case Apply():
-                attrs = {"dtype": e.dtype} if e.op == "cast" else {}
+                attrs = {"dtype": e.dtype} if e.op in ("cast", "to_integer") else {}
                 args = (self._value(a) for a in e.args)
                 return e.dtype.type(OPS[e.op].reference(*args, **attrs))

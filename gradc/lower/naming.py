@@ -22,7 +22,7 @@ INFIX = {
     "greater": ">", "greater_equal": ">=", "equal": "==", "not_equal": "!=",
 }  # fmt: skip
 MARKERS = frozenset({"identity", "stop_gradient", "bounded"})
-SILENT = frozenset({"add", "sub", "mul", "div", "cast", "where", "dot"}) | MARKERS
+SILENT = frozenset({"add", "sub", "mul", "div", "cast", "to_integer", "where", "dot"}) | MARKERS
 LONGEST_NAME = 28
 LONGEST_FORMULA = 96
 MOST_STEPS = 40
@@ -131,7 +131,7 @@ class KernelNames:
                 return "position"
             return names.get(node_id, self.bases[node_id])
         args = [self._formula(a, expand, names) for a in node.args]
-        if node.op in ("broadcast", "reshape", "identity", "stop_gradient", "cast"):
+        if node.op in ("broadcast", "reshape", "identity", "stop_gradient", "cast", "to_integer"):
             return args[0]
         if node.op == "transpose":
             return f"{args[0]}.T"

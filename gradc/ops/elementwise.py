@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import F32, F64, I32
+from ..dtypes import F32, F64, I32, DType, limits
 from ..errors import DataError, fail
 from .rules import (
     ANY,
+    INTEGERS,
     NUMBERS,
+    SPECIAL,
     binary,
     bools,
     both,
@@ -29,6 +31,7 @@ from .rules import (
     floats,
     integers,
     no_gradient,
+    to_integer_rule,
     unary,
     where_rule,
 )
@@ -293,9 +296,28 @@ def _where_samples() -> Iterator[Sample]:
 def _cast_samples() -> Iterator[Sample]:
     x = np.linspace(-3.7, 3.7, 10)
     yield Sample((x,), {"dtype": F64}, 2)
-    for source, target in ((F64, F32), (F32, F64), (F32, I32), (I32, F32), (I32, np.dtype("int8"))):
+    for source, target in ((F64, F32), (F32, F64), (I32, F32), (I32, np.dtype("int8"))):
         yield Sample((x.astype(source),), {"dtype": target}, 0)
     yield Sample((x > 0,), {"dtype": F32}, 0)
+
+
+def _to_integer(x: Any, dtype: DType) -> Any:
+    """The integer part; what lies out of range is the nearest integer in it, and NaN is 0."""
+    array = np.asarray(x)
+    least, greatest = limits(dtype)
+    above, beneath = array >= float(greatest + 1), array <= float(least)
+    part = np.where(above | beneath | np.isnan(array), 0, array).astype(dtype)
+    return np.where(above, dtype.type(greatest), np.where(beneath, dtype.type(least), part))
+
+
+def _to_integer_samples() -> Iterator[Sample]:
+    powers = [2.0**n for n in (7, 8, 15, 16, 31, 32, 53, 63, 64)]
+    exact = np.array([*SPECIAL, 127.5, 255.5, -128.5, -0.5, *powers, *(-p for p in powers)])
+    for source in (F64, F32):
+        x = exact.astype(source)
+        x = np.concatenate([x, np.nextafter(x, source.type(0)), np.nextafter(x, 2 * x)])
+        for target in INTEGERS:
+            yield Sample((x,), {"dtype": np.dtype(target)}, 0)
 
 
 def _bounded(x: Any, *, lower: int, upper: int) -> Any:
@@ -322,6 +344,10 @@ op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
    vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples,
    internal=True, doc="the elements converted to `dtype`")
+op("to_integer", (Kind.ELEMENTWISE, to_integer_rule), reference=_to_integer,
+   vjp=lambda g, y, a, dtype: (None,), c="gradc_to_{n}{f}({0})", headers=("gradc_convert.h",),
+   cost=4, samples=_to_integer_samples, internal=True,
+   doc="the integer part; what is out of range becomes the nearest in it, and NaN 0")
 op("stop_gradient", unary(ANY), reference=np.array, vjp=no_gradient, c="{0}", cost=0,
    samples=floats(-2, 2, order=0), doc="the same values, seen as constant by differentiation")
 op("identity", unary(ANY), reference=np.array, vjp=lambda g, y, a: (g,), c="{0}", cost=0,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import BOOL, F32, F64, SHORT, Spec, kind_of
+from ..dtypes import BOOL, F32, F64, SHORT, Spec, is_float, is_integer, kind_of
 from ..errors import DTypeError, ShapeError, fail
 from .table import Attrs, Kind, Sample, ShapeRule
 
@@ -88,7 +88,16 @@ def where_rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
     return Spec(shape, a.dtype)
 
 
+def to_integer_rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
+    if not is_float(args[0].dtype) or not is_integer(attrs["dtype"]):
+        names = f"`{SHORT[args[0].dtype]}` to `{SHORT[attrs['dtype']]}`"
+        raise fail(DTypeError, "GC110", f"`{name}` is from real numbers to integers, not {names}")
+    return Spec(args[0].shape, attrs["dtype"])
+
+
 def cast_rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
+    if is_float(args[0].dtype) and is_integer(attrs["dtype"]):
+        raise fail(DTypeError, "GC110", "a cast of real numbers to integers is `to_integer`")
     if attrs["dtype"] == BOOL:
         raise fail(DTypeError, "GC110", "a cast to bool is written as a comparison: `x != 0`")
     return Spec(args[0].shape, attrs["dtype"])

@@ -53,8 +53,9 @@ class Op:
     `reference(*arrays, **attrs)` is the meaning, in NumPy. `vjp(g, y, *args, **attrs)` returns one
     cotangent per argument (None: no gradient flows there by definition), written in traced values.
     `c` is the C expression of an elementwise op with `{0}`, `{1}`, ... for operands, `{f}` for the
-    float suffix ("f" or "") and `{t}` for the C type of the result; where the result is an integer,
-    `c_int` is used instead if given, and where it is unsigned, `c_uint` before that. For a
+    float suffix ("f" or ""), `{t}` and `{n}` for the C type and the dtype's name of the result;
+    where the operands are integers, `c_int` is used instead if given, and where they are unsigned,
+    `c_uint` before that. For a
     reduction it folds `{0}` (accumulator) with `{1}`, starting at `start(dtype)`. `cost` is
     flops per element as the fusion model counts them; `headers` are the runtime headers the C
     expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.

@@ -7,6 +7,8 @@ division by a zero that it can see).
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..dtypes import BOOL, is_float, is_unsigned, item_bytes, limits
 from .rules import Args, Attrs, Simplifier, rule
 
@@ -72,6 +74,20 @@ def by_zero_or_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int |
     if op == "remainder" or args[0] != args[1]:
         return zero
     return s.make("cast", (s.make("not_equal", (a.id, zero), {}),), {"dtype": a.dtype})
+
+
+@rule("to_integer")
+def back_from_float(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """Integers that were real numbers for a while, all of them exact and in range, never were."""
+    real = s.node(args[0])
+    whole = s.node(real.args[0]) if real.op == "cast" else real
+    if is_float(whole.dtype):
+        return None
+    (least, greatest), (lower, upper) = limits(whole.dtype), limits(attrs["dtype"])
+    exact = 2 ** (np.finfo(real.dtype).nmant + 1)
+    if least < max(lower, -exact) or greatest > min(upper, exact):
+        return None
+    return s.make("cast", (whole.id,), attrs)
 
 
 @rule("bitwise_left_shift", "bitwise_right_shift")

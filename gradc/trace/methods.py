@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..dtypes import BOOL, F64, I64, DType, Spec, as_dtype, is_float, is_unsigned
+from ..dtypes import BOOL, F64, I64, DType, Spec, as_dtype, is_float, is_integer, is_unsigned
 from ..errors import Label, ShapeError, fail, user_errors
 from .context import error, user_span
 from .indexing import basic_index
@@ -135,13 +135,19 @@ class ArrayMethods:
         return result
 
     def astype(self, dtype: object, *, copy: bool = True) -> Value:
-        """The values converted to `dtype`, in a value of their own."""
+        """The values converted to `dtype`, in a value of their own.
+
+        A real number becomes its integer part: where that is out of range, the nearest integer in
+        it, and NaN becomes 0, on every machine.
+        """
         target = as_dtype(dtype)
         result: Value
         if target == self.dtype:
             result = self.copy()
         elif target == BOOL:
             result = self.not_equal(0)
+        elif is_float(self.dtype) and is_integer(target):
+            result = self.to_integer(dtype=target)
         else:
             result = self.cast(dtype=target)
         return result
