@@ -33,6 +33,16 @@ class Place:
     end_line: int
     end_col: int
 
+    @property
+    def text(self) -> str:
+        """The source line, without its newline."""
+        return diagnostics.source_line(self.file, self.line)
+
+    @property
+    def short(self) -> str:
+        """`model.py:12`: the file's last name and the line."""
+        return f"{self.file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{self.line}"
+
 
 class Span:
     """A place in the user's source: file, lines and columns, resolved only when asked for.
@@ -83,12 +93,12 @@ class Span:
     @property
     def text(self) -> str:
         """The source line, without its newline."""
-        return diagnostics.source_line(self.file, self.line)
+        return self.place.text
 
     @property
     def short(self) -> str:
         """`model.py:12`: the file's last name and the line."""
-        return f"{self.file.replace(chr(92), '/').rsplit('/', 1)[-1]}:{self.line}"
+        return self.place.short
 
     @property
     def place(self) -> Place:

@@ -10,7 +10,7 @@ computation; a node never changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from math import prod
 from types import MappingProxyType
@@ -49,6 +49,14 @@ class Node:
     span: Span | None = None
     of: int | None = None
     name: str | None = None
+
+    def __deepcopy__(self, memo: object) -> Node:
+        return self  # it never changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = [getattr(self, f.name) for f in fields(self)]
+        # A pickle knows no read-only mappings.
+        return _node, tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
 
     @property
     def kind(self) -> Kind:
@@ -96,6 +104,12 @@ class Graph:
 
     def __getitem__(self, node_id: int) -> Node:
         return self.nodes[node_id]
+
+    def __deepcopy__(self, memo: object) -> Graph:
+        return self  # it never changes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _graph, (tuple(self), self.inputs, self.outputs)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())
@@ -168,6 +182,17 @@ class Graph:
         of = {None: "", GONE: " (gradient)"}.get(n.of, f" (gradient of #{n.of})")
         left = f"#{n.id} {n.op}{args}{attrs}{name}"
         return f"{left:<58} {short(n.dtype, n.shape)}{where}{of}"
+
+
+def _node(*values: Any) -> Node:
+    """The node that was pickled."""
+    read_only: list[Any] = [MappingProxyType(v) if isinstance(v, dict) else v for v in values]
+    return Node(*read_only)
+
+
+def _graph(nodes: Sequence[Node], inputs: tuple[int, ...], outputs: tuple[int, ...]) -> Graph:
+    """The graph that was pickled."""
+    return Graph(MappingProxyType({node.id: node for node in nodes}), inputs, outputs)
 
 
 def _brief(value: Any) -> str:

@@ -17,6 +17,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -151,18 +152,46 @@ def _parts(value: Any) -> Parts | None:
         return (
             tuple(children),
             list(children.values()),
-            lambda new: value.tree_rebuild(dict(zip(children, new, strict=True))),
+            _Object(value, tuple(children)),
         )
     if isinstance(value, dict):
-        return tuple(map(str, value)), list(value.values()), lambda new: _dict_like(value, new)
+        return tuple(map(str, value)), list(value.values()), partial(_dict_like, _emptied(value))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return tuple(value._fields), list(value), lambda new: type(value)(*new)
+        return tuple(value._fields), list(value), partial(_called_with, type(value))
     if isinstance(value, (list, tuple)):
-        return tuple(map(str, range(len(value)))), list(value), lambda new: type(value)(new)
+        return tuple(map(str, range(len(value)))), list(value), type(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, Spec) and not is_array(value):
         names = tuple(field.name for field in dataclasses.fields(value))
-        return names, [getattr(value, n) for n in names], lambda new: _with(value, names, new)
+        return (
+            names,
+            [getattr(value, n) for n in names],
+            partial(_with, _with(value, names, [None] * len(names)), names),
+        )
     return None
+
+
+@dataclass(frozen=True)
+class _Object:
+    """How to rebuild an object that takes part by its methods."""
+
+    old: Nested
+    names: tuple[str, ...]
+
+    def __call__(self, new: list[Any]) -> Any:
+        return self.old.tree_rebuild(dict(zip(self.names, new, strict=True)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without its parts, which are leaves and stand elsewhere.
+        return _Object, (self.old.tree_rebuild(dict.fromkeys(self.names)), self.names)
+
+
+def _called_with(kind: Callable[..., Any], new: list[Any]) -> Any:
+    return kind(*new)
+
+
+def _emptied(old: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict of the same class and keys that keeps no leaf alive."""
+    return _dict_like(old, [None] * len(old))
 
 
 def _dict_like(old: dict[Any, Any], new: list[Any]) -> dict[Any, Any]:

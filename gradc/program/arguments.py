@@ -159,6 +159,10 @@ class Nesting:
         self.trees = list(trees)
         self.positions = list(positions)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Arguments are only taken apart: of their classes nothing is needed.
+        return {**vars(self), "trees": [_outline(tree) for tree in self.trees]}
+
     @property
     def flat(self) -> bool:
         """Whether every argument is an array by itself."""
@@ -203,6 +207,12 @@ class Nesting:
                 raise fail(ShapeError, "GC408", message)
         by_path = dict(zip(paths, leaves, strict=True))
         return [(path, by_path[path]) for path in expected]
+
+
+def _outline(tree: Tree) -> Tree:
+    """The paths of a nesting and its plain settings, without the objects it is made of."""
+    static = tree.static if is_plain(tree.static) else ...  # which is not plain either
+    return Tree(tree.kind, static, tree.keys, tuple(_outline(c) for c in tree.children))
 
 
 def settings(tree: Tree, prefix: str = "") -> dict[str, Any]:

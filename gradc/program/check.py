@@ -117,6 +117,7 @@ def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> 
     """One step in C against the interpreted graph; the state is put back afterwards."""
     before = step.state_dict()
     traced = step._traces["step"].traced
+    assert traced is not None, "a step without its trace is not checked"
     lr = [] if step.lr is None else [step.lr]
     leaves = [before[n] for n in _leaf_names(step)]
     expected = interpret(traced.graph, traced.arrays([*leaves, *batch, *lr]))
@@ -135,4 +136,5 @@ def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> 
 def _leaf_names(step: TrainStep) -> list[str]:
     """The name in the state of each leaf of the state's nesting; tied leaves repeat theirs."""
     known = step._known
+    assert known is not None, "a step without its definition is not checked"
     return [known.leaves[k].name for k in known.position]

@@ -6,6 +6,7 @@ a call first needs it. Always holds: the text, the plans and the report need no 
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Sequence
@@ -122,6 +123,22 @@ class Core:
     lock: threading.Lock = field(default_factory=fork_safe_lock)
     _module: NativeModule | None = None
     _entries: dict[str, NativeEntry] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The definition, with its C, and the state: the process that loads it builds its own."""
+        kept = ("compiled", "options", "state_names", "state", "stages")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self.__init__(**kept)  # type: ignore[misc]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Core:
+        """The same program, and the same native code, over a state of its own."""
+        state = copy.deepcopy(self.state, memo)
+        return Core(
+            self.compiled, self.options, self.state_names, state, list(self.stages),
+            _module=self._module,
+        )  # fmt: skip
 
     @property
     def source(self) -> str:

@@ -89,11 +89,17 @@ def state_leaves(state: Any, display: Callable[[str], str]) -> StateLeaves:
 
 @dataclass(frozen=True)
 class EntryTrace:
-    """What is known of an entry point in Python: its trace, and the nestings around its C."""
+    """What is known of an entry point in Python: its trace, and the nestings around its C.
 
-    traced: Traced
+    A pickle takes the nestings along, which every call needs, and not the trace.
+    """
+
+    traced: Traced | None
     arguments: Nesting
     results: Tree
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "traced": None}
 
 
 def make_job(

@@ -7,10 +7,11 @@ function gave.
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,34 +44,59 @@ if TYPE_CHECKING:
 class Function(Visible, Quick):
     """A compiled function of arrays; call it like the Python function it came from.
 
-    Arrays must have the shapes and dtypes it was compiled for; the first call builds the C.
+    Arrays must have the shapes and dtypes it was compiled for; the first call builds the C. A
+    pickle holds the C, not the Python function. Calls of one function take turns; what
+    `copy.deepcopy` gives has an arena of its own and can run beside it.
     """
 
     def __init__(
         self, core: Core, traced: Traced, name: str, arguments: Nesting, fn: Callable[..., Any]
     ) -> None:
         self._core = core
-        self._traced = traced
+        self._results = traced.out_tree
+        self._specs = {
+            path: traced.graph[i].spec
+            for path, i in zip(traced.paths, traced.graph.inputs, strict=False)
+        }
         self._arguments = arguments
-        self._function = fn
+        self._parameters = tuple(_parameters(fn))
         self.name = name
         self._called_through(self._first_call)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        self._called_through(self._first_call)
+
+    def __copy__(self) -> Function:
+        return self._over(self._core)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Function:
+        return self._over(copy.deepcopy(self._core, memo))
+
+    def _over(self, core: Core) -> Function:
+        """The same function over another core."""
+        other = object.__new__(Function)
+        other.__setstate__({**self.__getstate__(), "_core": core})
+        return other
 
     @user_errors
     def _first_call(self, *args: Any, **by_name: Any) -> Any:
         """Build, then call and be called without this step in between."""
-        run = self._core.entry("").function_for(nested(self._traced.out_tree))
+        run = self._core.entry("").function_for(nested(self._results))
         if not self._arguments.flat:
             run = self._through_nesting(run)
         self._called_through(run)
         return run(*args, **by_name)
 
     def _through_nesting(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        arguments, function = self._arguments, self._function
+        arguments, signature = self._arguments, inspect.Signature(self._parameters)
 
         @user_errors
         def call(*args: Any, **by_name: Any) -> Any:
-            return run(*arguments.inputs(positional(function, args, by_name)))
+            return run(*arguments.inputs(positional(signature, args, by_name)))
 
         return call
 
@@ -85,10 +111,7 @@ class Function(Visible, Quick):
         return self._core.plans[""]
 
     def __repr__(self) -> str:
-        args = ", ".join(
-            f"{p}: {self._traced.graph[i].spec!r}"
-            for p, i in zip(self._traced.paths, self._traced.graph.inputs, strict=False)
-        )
+        args = ", ".join(f"{path}: {spec!r}" for path, spec in self._specs.items())
         plan = self.plan
         size = f"{len(self.kernels)} kernels, arena {plan.arena_bytes:,} B"
         return f"gradc.Function {self.name}({args}), {size}"
@@ -138,7 +161,8 @@ def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
 
     @functools.wraps(fn)
     def jitted(*args: Any, **by_name: Any) -> Any:
-        args = positional(fn, args, by_name)
+        if by_name:
+            args = positional(inspect.signature(fn), args, by_name)
         if current_trace() is not None:
             return fn(*args)
         key = _specialisation(args)
@@ -161,13 +185,23 @@ def _specialisation(args: Sequence[Any]) -> Any:
     return tuple(tree.paths()), specs, beside
 
 
+def _parameters(fn: Callable[..., Any]) -> Iterator[inspect.Parameter]:
+    """The parameters as far as binding arguments goes: any default will do, and no annotation."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):  # a builtin: its arguments have places only
+        return
+    for p in parameters:
+        yield p.replace(annotation=p.empty, default=p.empty if p.default is p.empty else None)
+
+
 def positional(
-    fn: Callable[..., Any], args: tuple[Any, ...], by_name: Mapping[str, Any]
+    signature: inspect.Signature, args: tuple[Any, ...], by_name: Mapping[str, Any]
 ) -> tuple[Any, ...]:
     """All arguments in order, some of which were given by name."""
     if not by_name:
         return args
-    bound = inspect.signature(fn).bind(*args, **by_name)
+    bound = signature.bind(*args, **by_name)
     if bound.kwargs:
         names = ", ".join(f"`{name}`" for name in bound.kwargs)
         raise fail(ArgumentError, "GC409", f"{names} cannot be given by name: give it in its place")

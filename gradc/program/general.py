@@ -7,6 +7,7 @@ call returns; a call that raises has changed nothing.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,21 +32,36 @@ class Program(Visible):
     """A compiled program; each entry point is an attribute that can be called.
 
     The first call builds the C. Calls of one program take turns, from whichever thread they come.
+    A pickle holds the C and the state, not the Python functions; `copy.deepcopy` gives a program
+    with a state of its own, `copy.copy` one that shares it.
     """
 
     def __init__(
-        self, core: Core, entries: Mapping[str, EntryDef], traces: Mapping[str, EntryTrace]
+        self, core: Core, kinds: Mapping[str, str], traces: Mapping[str, EntryTrace]
     ) -> None:
         self._core = core
-        self._defs = entries
+        self._kinds = kinds
         self._traces = traces
-        for name in entries:
+        for name in kinds:
             setattr(self, name, self._not_built(name))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The C and the state; the Python functions it was traced from stay behind."""
+        return {"core": self._core, "kinds": self._kinds, "traces": self._traces}
+
+    def __setstate__(self, parts: dict[str, Any]) -> None:
+        self.__init__(**parts)  # type: ignore[misc]
+
+    def __copy__(self) -> Program:
+        return Program(self._core, self._kinds, self._traces)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Program:
+        return Program(copy.deepcopy(self._core, memo), self._kinds, self._traces)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)
-        known = ", ".join(self._defs)
+        known = ", ".join(self._kinds)
         raise AttributeError(f"`{self.name}` has no entry point `{name}`; it has {known}")
 
     def _not_built(self, name: str) -> Callable[..., Any]:
@@ -80,10 +96,8 @@ class Program(Visible):
     def __repr__(self) -> str:
         lines = [f"gradc.Program {self.name}: state {self.state.memory.size:,} B"]
         for name, plan in self.plans.items():
-            kind = "update" if self._defs[name].updates else "query"
-            lines.append(
-                f"  {name:<16} {kind:<6} {len(plan.order)} kernels, arena {plan.arena_bytes:,} B"
-            )
+            what = f"{len(plan.order)} kernels, arena {plan.arena_bytes:,} B"
+            lines.append(f"  {name:<16} {self._kinds[name]:<6} {what}")
         return "\n".join(lines[:12])
 
 
@@ -112,7 +126,8 @@ def program(
         helps = ("compile a function without state by `gd.compile`",)
         raise fail(TraceError, "GC501", message, helps=helps)
     core, traces = build_core(entries, state, known, options)
-    return Program(core, entries, traces)
+    kinds = {name: "update" if entry.updates else "query" for name, entry in entries.items()}
+    return Program(core, kinds, traces)
 
 
 def _through_nesting(run: Callable[..., Any], arguments: Nesting) -> Callable[..., Any]:

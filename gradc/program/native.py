@@ -44,6 +44,7 @@ class State(Mapping[str, Array]):
 
     def __init__(self, layout: StateLayout, names: Sequence[str]) -> None:
         members = layout.members
+        self._definition = (layout, tuple(names))
         self.memory = aligned_bytes(layout.nbytes)
         self.lock = fork_safe_lock()
         self._views = {
@@ -51,6 +52,10 @@ class State(Mapping[str, Array]):
         }
         for name, member in zip(names, members, strict=True):
             self._views[name][...] = member.initial
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self.lock:
+            return _state, (*self._definition, self.memory.tobytes())
 
     def _view(self, m: Member) -> Array:
         flat = self.memory[m.offset : m.offset + m.nbytes].view(m.dtype)
@@ -73,6 +78,13 @@ class State(Mapping[str, Array]):
         shown = [f"  {n}: {short(v.dtype, v.shape)}" for n, v in self._views.items()]
         more = [f"  ... {len(shown) - 10} more"] if len(shown) > 10 else []
         return "\n".join([f"state of {self.memory.size:,} bytes", *shown[:10], *more])
+
+
+def _state(layout: StateLayout, names: Sequence[str], memory: bytes) -> State:
+    """The state that was pickled or copied, in memory of its own."""
+    state = State(layout, names)
+    state.memory[...] = np.frombuffer(memory, np.uint8)
+    return state
 
 
 class NativeEntry:

@@ -7,6 +7,7 @@ is an error; tied arrays are one parameter with one buffer in the optimizer.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -82,6 +83,12 @@ class Recipe:
 
         search(tree, "opt", 0)
         return found
+
+    def without_functions(self) -> Recipe:
+        """What a compiled step needs, without what it was traced from."""
+        kept = copy.copy(self)
+        vars(kept).update(dict.fromkeys(("loss", "optimizer", "predict", "tree", "state")))
+        return kept
 
     def rebuild(self, params: Mapping[str, Any]) -> Any:
         """The model around given parameters."""

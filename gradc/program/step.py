@@ -64,13 +64,18 @@ class TrainStep(Visible, Quick):
 
     It returns the loss as a float, or (loss, {name: float}) if the loss function returns metrics.
     `lr` replaces the optimizer's learning rate for this call. The first call builds the C.
+
+    `copy.deepcopy` gives a step with a state of its own, `copy.copy` one that shares it. A pickle
+    holds the C, for every batch size that was asked for, and the state, but not the Python
+    functions: a step that was loaded takes the same steps, bit for bit, and only cannot be compiled
+    for further sizes or be checked against finite differences.
     """
 
     def __init__(
         self,
         core: Core,
         recipe: Recipe,
-        known: StateLeaves,
+        known: StateLeaves | None,
         traces: Mapping[str, EntryTrace],
         family: dict[int, TrainStep] | None = None,
     ) -> None:
@@ -85,6 +90,29 @@ class TrainStep(Visible, Quick):
         self._metrics = traces["step"].results.keys[1:]
         self._calls: dict[str, Callable[..., Any]] = {}
         self._called_through(self._first_step)
+
+    def __getstate__(self) -> dict[str, Any]:
+        left: dict[str, Any] = {
+            "_recipe": self._recipe.without_functions(),
+            "_known": None,
+            "_calls": {},
+        }
+        return {**vars(self), **left}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        self._called_through(self._first_step)
+
+    def __copy__(self) -> TrainStep:
+        return TrainStep(self._core, self._recipe, self._known, self._traces, dict(self._family))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TrainStep:
+        family: dict[int, TrainStep] = {}
+        for step in {id(s): s for s in (*self._family.values(), self)}.values():
+            core = copy.deepcopy(step._core, memo)  # of one new state, by the memo
+            memo[id(step)] = TrainStep(core, step._recipe, step._known, step._traces, family)
+        copied: TrainStep = memo[id(self)]
+        return copied
 
     @user_errors
     def _first_step(self, *batch: Any, **options: Any) -> Any:
@@ -116,7 +144,7 @@ class TrainStep(Visible, Quick):
     @user_errors
     def predict(self, *args: Any) -> Any:
         """The function given as `predict=`, for one batch of inputs."""
-        if self._recipe.predict is None:
+        if "predict" not in self._traces:
             raise fail(
                 ArgumentError,
                 "GC411",
@@ -150,12 +178,31 @@ class TrainStep(Visible, Quick):
             message = f"a batch has at least one row, got {rows!r}"
             raise fail(ArgumentError, "GC413", message)
         if rows not in self._family:
+            known = self._definition(f"compiled for batches of {rows} rows")
             recipe = copy.copy(self._recipe)
             recipe.specs = tuple(
                 Spec((int(rows), *s.shape[1:]), s.dtype) if s.shape else s for s in recipe.specs
             )
-            self._family[int(rows)] = _make(recipe, self._known, self._core.options, self)
+            self._family[int(rows)] = _make(recipe, known, self._core.options, self)
         return self._family[rows]
+
+    def _definition(self, wanted: str) -> StateLeaves:
+        """What tracing anew starts from; a step out of a pickle has none."""
+        if self._known is None:
+            sizes = ", ".join(map(str, sorted(self._family)))
+            raise fail(
+                ArgumentError,
+                "GC431",
+                f"`{self.name}` comes from a pickle, which holds its C and no Python functions: "
+                f"it cannot be {wanted}",
+                notes=(f"it is compiled for batches of {sizes} rows",) if sizes else (),
+                helps=(
+                    "call `step.for_batch(...)` for every size before pickling",
+                    "or make the step by `gd.train_step`, and give it this one's state: "
+                    "`step.load_state_dict(loaded.state_dict())`",
+                ),
+            )
+        return self._known
 
     def _need_batch(self) -> None:
         if self.batch is None:
@@ -217,6 +264,7 @@ class TrainStep(Visible, Quick):
 
     def check(self, seed: int = 0) -> CheckReport:
         """Gradients against finite differences in float64, the C against its meaning in NumPy."""
+        self._definition("checked against finite differences")
         return check_step(self, self._recipe, self._core, seed)
 
     def __repr__(self) -> str:
