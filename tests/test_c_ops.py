@@ -137,7 +137,8 @@ BINARY = {
 
 def test_constants_in_the_c_have_their_value():
     graphs = {name: with_literals(row, sample) for name, (row, sample) in BINARY.items()}
-    program = compile_graphs(graphs, "literals", cflags=STRICT)
+    # What a constant is does not depend on how well loops over it are compiled.
+    program = compile_graphs(graphs, "literals", cflags=(*STRICT, "-O0"))
     for name, (row, sample) in BINARY.items():
         x, dtype = sample.args[0], sample.args[1].dtype
         results = call(program, name, [x])
