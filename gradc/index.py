@@ -10,21 +10,22 @@ an element of its result is (`Source`); composing these maps is all that a view 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Var:
-    """A loop variable that runs over 0, step, 2 * step, ... below `extent`."""
+    """A loop variable that runs over first, first + step, first + 2 * step, ... below `extent`."""
 
     name: str
     extent: int
     step: int = 1
+    first: int = 0
 
     @property
     def last(self) -> int:
-        return max(self.extent - 1, 0) // self.step * self.step
+        return self.first + max(self.extent - 1 - self.first, 0) // self.step * self.step
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Index:
         """The least and the greatest value over all values of the loop variables."""
         low = high = self.const
         for atom, k in self.terms:
-            top = _top(atom)
-            low, high = low + min(0, k * top), high + max(0, k * top)
+            ends = [k * end for end in _bounds(atom)]
+            low, high = low + min(ends), high + max(ends)
         return low, high
 
     @property
@@ -91,12 +92,15 @@ class Index:
         return dict(self.terms).get(var, 0)
 
 
-def _top(atom: Atom) -> int:
+def _bounds(atom: Atom) -> tuple[int, int]:
     if isinstance(atom, Var):
-        return atom.last
+        return atom.first, atom.last
+    low, high = atom.index.bounds
     if isinstance(atom, Quot):
-        return atom.index.bounds[1] // atom.by
-    return min(atom.by - 1, atom.index.bounds[1])
+        return low // atom.by, high // atom.by
+    if low // atom.by == high // atom.by:
+        return low % atom.by, high % atom.by
+    return 0, atom.by - 1
 
 
 def _rejoined(index: Index) -> Index:
@@ -110,8 +114,8 @@ def _rejoined(index: Index) -> Index:
 
 
 def at(var: Var) -> Index:
-    """The index that is just `var` (0 when the variable has only one value)."""
-    return Index(((var, 1),)) if var.last else Index()
+    """The index that is just `var` (a number when the variable has only one value)."""
+    return Index(((var, 1),)) if var.last > var.first else Index((), var.first)
 
 
 def divmod_index(index: Index, by: int) -> tuple[Index, Index]:
@@ -125,8 +129,8 @@ def divmod_index(index: Index, by: int) -> tuple[Index, Index]:
     whole = Index(tuple((a, k // by) for a, k in index.terms if k % by == 0), index.const // by)
     rest = Index(tuple((a, k) for a, k in index.terms if k % by), index.const % by)
     low, high = rest.bounds
-    if low >= 0 and high < by:
-        return whole, rest
+    if low >= 0 and low // by == high // by:
+        return whole + low // by, rest + -(low // by * by)
     if low < 0:  # a reversed axis: keep the whole index together, which is non-negative
         whole, rest = Index(), index
     return whole + Index(((Quot(rest, by), 1),)), Index(((Rem(rest, by), 1),))
@@ -134,12 +138,17 @@ def divmod_index(index: Index, by: int) -> tuple[Index, Index]:
 
 def substitute(index: Index, var: Var, by: Index) -> Index:
     """`index` with `var` replaced by the index `by`."""
+    return replace_vars(index, {var: by})
+
+
+def replace_vars(index: Index, by: Mapping[Var, Index]) -> Index:
+    """`index` with each variable of `by` replaced by the index given for it, all at once."""
     result = Index((), index.const)
     for atom, k in index.terms:
         if isinstance(atom, Var):
-            result += (by if atom == var else Index(((atom, 1),))) * k
+            result += by.get(atom, Index(((atom, 1),))) * k
         else:
-            inner = substitute(atom.index, var, by)
+            inner = replace_vars(atom.index, by)
             whole, rest = divmod_index(inner, atom.by)
             result += (whole if isinstance(atom, Quot) else rest) * k
     return result

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from .emit.layout import Member, StateLayout, lay_out
 from .emit.program import Emitted, ProgramPrinter
 from .graph import Graph, verify
 from .lower.bind import EntryPlan, Place, Roles, bind
+from .lower.cuts import cut_loops
 from .lower.kernels import lower_group
 from .lower.naming import KernelNames
 from .lower.nest import Kernel
@@ -142,6 +143,18 @@ def planned(job: Job) -> None:
     job.plan = bind(job.graph, job.kernels, job.roles, job.names.bases)
 
 
+def loops_cut(job: Job) -> None:
+    """Loops are cut where their tests change; only now, since a test cut away hides what may lie
+    over what.
+    """
+    assert job.plan is not None
+    calls = (
+        call if call.kernel is None else replace(call, kernel=cut_loops(call.kernel))
+        for call in job.plan.calls
+    )
+    job.plan = replace(job.plan, calls=tuple(calls))
+
+
 STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
     ("checks", find_checks),
     ("simplify", simplified),
@@ -152,6 +165,7 @@ STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
     ("fuse", fused),
     ("lower", lowered),
     ("plan", planned),
+    ("cut", loops_cut),
 )
 BEFORE_LAYOUT = 4
 

@@ -109,7 +109,7 @@ class KernelPrinter:
             case For():
                 if s.lanes:
                     w.line("GRADC_LANES")
-                with w.loop(s.var.name, s.var.extent, step=s.var.step):
+                with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
                     self.statements(s.body)
             case Tile():
                 self._tile(s)
@@ -175,8 +175,8 @@ class KernelPrinter:
         sums = "acc" if t.lanes == 1 else self._spill(t)
         with w.loop(t.row.name, t.rows):
             for s in t.epilogue:
-                if isinstance(s, For) and s.var == t.column:
-                    with w.loop(s.var.name, s.var.extent):
+                if t.is_along(s):
+                    with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
                         column = f"[{s.var.name}]" if t.vectors * t.lanes > 1 else ""
                         value = f"{sums}[{t.row.name}]{column}"
                         w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)

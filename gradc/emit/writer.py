@@ -37,11 +37,11 @@ class Writer:
 
     @contextmanager
     def loop(
-        self, name: str, extent: int, nodes: Iterable[int] = (), step: int = 1
+        self, name: str, extent: int, nodes: Iterable[int] = (), step: int = 1, first: int = 0
     ) -> Iterator[None]:
-        """A loop over 0 <= name < extent."""
+        """A loop over first <= name < extent."""
         advance = f"++{name}" if step == 1 else f"{name} += {step}"
-        with self.block(f"for (size_t {name} = 0; {name} < {extent}; {advance})", nodes):
+        with self.block(f"for (size_t {name} = {first}; {name} < {extent}; {advance})", nodes):
             yield
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:

@@ -89,7 +89,7 @@ class _Numbers:
         return Tile, extents, variables, operands, self.of(t.accumulator), self.body(t.epilogue)
 
     def var(self, v: Var) -> Key:
-        return self.of(v.name), v.extent, v.step
+        return self.of(v.name), v.first, v.extent, v.step
 
     def expr(self, e: Expr) -> Key:
         match e:

@@ -121,7 +121,7 @@ class _Scope:
                 if all(low <= self._index(i) < high for i, low, high in s.tests):
                     self.inner().run(s.body)
             case For():
-                for k in range(0, s.var.extent, s.var.step):
+                for k in range(s.var.first, s.var.extent, s.var.step):
                     self.inner(**{s.var.name: k}).run(s.body)
             case Tile():
                 self._tile(s)
@@ -138,10 +138,10 @@ class _Scope:
         for r in range(t.rows):
             row = self.inner(**{t.row.name: r})
             for s in t.epilogue:
-                if not (isinstance(s, For) and s.var == t.column):
+                if not t.is_along(s):
                     row.statement(s)
                     continue
-                for c in range(s.var.extent):
+                for c in range(s.var.first, s.var.extent, s.var.step):
                     row.inner(**{t.column.name: c, t.accumulator: sums[r, c]}).run(s.body)
 
     # Names and memory

@@ -136,7 +136,8 @@ def _tile(t: Tile, indent: str) -> Iterator[str]:
 
 
 def _loop(v: Var) -> str:
-    return f"for {v.name} < {v.extent}{f' step {v.step}' if v.step > 1 else ''}"
+    start = f"{v.first} <= " if v.first else ""
+    return f"for {start}{v.name} < {v.extent}{f' step {v.step}' if v.step > 1 else ''}"
 
 
 def _typed(name: str, dtype: DType) -> str:

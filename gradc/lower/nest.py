@@ -1,14 +1,16 @@
 """The loop-nest IR: what a kernel does, before it is printed as C.
 
 Enters: nothing (this file only defines the types). Leaves: `Kernel`s made of the statements and
-expressions below. Always holds: loops have constant extents and count from 0; an index is never
+expressions below. Always holds: loops count from one constant to another; an index is never
 negative or past its buffer; every value has a dtype; every statement carries the ids of the graph
 nodes it computes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 from ..dtypes import DType
 from ..index import Index, Var
@@ -172,8 +174,53 @@ class Tile:
     epilogue: tuple[Stmt, ...]
     nodes: Nodes = ()
 
+    def is_along(self, s: Stmt) -> TypeGuard[For]:
+        """Whether a statement of the epilogue is a loop over columns, where the sums exist."""
+        return isinstance(s, For) and s.var.name == self.column.name
+
 
 Stmt = Let | Declare | Array | Assign | Store | Accumulate | Select | If | For | Tile
+
+
+def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
+    """Every statement, each before those within it."""
+    for s in body:
+        yield s
+        if isinstance(s, (For, If)):
+            yield from walk(s.body)
+        elif isinstance(s, Tile):
+            yield from walk(s.epilogue)
+
+
+def map_indices(body: tuple[Stmt, ...], f: Callable[[Index], Index]) -> tuple[Stmt, ...]:
+    """The statements with `f` of each index in place of the index."""
+    return tuple(_map_indices(s, f) for s in body)
+
+
+def _map_indices(s: Stmt, f: Callable[[Index], Index]) -> Stmt:
+    match s:
+        case Let() | Assign():
+            return replace(s, expr=_map_index(s.expr, f))
+        case Declare():
+            return replace(s, start=_map_index(s.start, f))
+        case Array():
+            return replace(s, start=None if s.start is None else _map_index(s.start, f))
+        case Store() | Select():
+            return replace(s, index=f(s.index))
+        case Accumulate():
+            return replace(s, index=None if s.index is None else f(s.index))
+        case If():
+            tests = tuple((f(index), low, high) for index, low, high in s.tests)
+            return If(tests, map_indices(s.body, f))
+        case For():
+            return replace(s, body=map_indices(s.body, f))
+        case Tile():
+            a, b = (replace(e, index=f(e.index)) for e in (s.a, s.b))
+            return replace(s, a=a, b=b, epilogue=map_indices(s.epilogue, f))
+
+
+def _map_index(e: Expr, f: Callable[[Index], Index]) -> Expr:
+    return replace(e, index=f(e.index)) if isinstance(e, (Load, FromIndex)) else e
 
 
 @dataclass(frozen=True)

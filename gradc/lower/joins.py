@@ -1,0 +1,34 @@
+"""Two loops as one, where the inner one covers whole rows of the outer one.
+
+Enters: a loop of the nest IR. Leaves: the same loop, or one over all elements of its rows in the
+same order. Always holds: the two are joined only if every index within depends on them as if they
+were one: rows lie behind each other in everything that is touched.
+"""
+
+from __future__ import annotations
+
+from ..index import Index, Var, replace_vars
+from .nest import For, map_indices
+
+
+def joined(loop: For) -> For:
+    """`for i { for j { ... } }` as one loop, if that is all there is."""
+    within = loop.body[0]
+    if len(loop.body) != 1 or not isinstance(within, For) or loop.lanes or within.lanes:
+        return loop
+    outer, inner = loop.var, within.var
+    if (outer.step, inner.step, inner.first) != (1, 1, 0):
+        return loop
+    n = inner.extent
+    both = Var(outer.name, outer.extent * n, 1, outer.first * n)
+    column = Index(((both, 1), (outer, -n)))
+    apart: list[Index] = []
+
+    def replaced(index: Index) -> Index:
+        found = replace_vars(index, {inner: column})
+        if outer in found.vars:
+            apart.append(found)
+        return found
+
+    body = map_indices(within.body, replaced)
+    return loop if apart else For(both, body)
