@@ -8,6 +8,14 @@
 #ifndef GRADC_SIMD_H
 #define GRADC_SIMD_H
 
+/* The loop that follows runs over the rows of a tile, each of which is whole vectors. Clang would
+ * make vectors of its columns instead, gathered and scattered element by element. */
+#if defined(__clang__)
+#define GRADC_ROWS _Pragma("clang loop vectorize(disable)")
+#else
+#define GRADC_ROWS
+#endif
+
 typedef float gradc_f32x4 __attribute__((vector_size(16)));
 typedef float gradc_f32x8 __attribute__((vector_size(32)));
 typedef float gradc_f32x16 __attribute__((vector_size(64)));

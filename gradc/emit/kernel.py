@@ -173,6 +173,8 @@ class KernelPrinter:
         w.line(f"{vector} acc[{t.rows}]{across} = {zeros};", t.nodes)
         self._depth(t, 0, vector)
         sums = "acc" if t.lanes == 1 else self._spill(t)
+        if t.lanes > 1 and t.rows > 1:
+            w.line("GRADC_ROWS")
         with w.loop(t.row.name, t.rows):
             for s in t.epilogue:
                 if t.is_along(s):
