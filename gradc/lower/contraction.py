@@ -9,19 +9,19 @@ in order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
-from ..dtypes import is_float
+from ..dtypes import is_float, item_bytes
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten, substitute
-from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
+from ..passes.cost import LANES, LARGE_BYTES, MANY_ROWS, PLAIN_PRODUCTS, contraction_cost
 from ..passes.views import view
 from .folds import start_fold
 from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile
 from .pointwise import Body, Elements
 from .sweep import additions, sweep
-from .target import Target, column_blocks, row_blocks
+from .target import ColumnBlock, Target, column_blocks, row_blocks
 
 
 @dataclass(frozen=True)
@@ -178,30 +178,74 @@ class Contraction:
         )
         rows = row.extent if row is not None else 1
         shape = self.target.tile(self.anchor.dtype, rows)
+        cut = _Cut(
+            column, row, row_blocks(rows, shape.rows),
+            column_blocks(column.extent, lanes, shape.vectors), contiguous,
+        )  # fmt: skip
+        a, b = self.operands[row_side], self.operands[1 - row_side]
         with root.loops(outer) as outside:
-            for block in column_blocks(column.extent, lanes, shape.vectors):
-                ragged = not contiguous or block.valid < block.width
-                across = Var(column.name, block.count * block.width, block.width)
-                with outside.loop(across) as columns:
-                    start = at(across) + block.start
-                    b = self.operands[1 - row_side]
-                    if ragged:
-                        b = self._pack(b, column, start, block.width, block.valid, columns)
-                    for first, repeat, height in row_blocks(rows, shape.rows):
-                        down = Var(row.name if row else "i", repeat * height, height)
-                        with columns.loop(down) as inner:
-                            top = at(down) + first
-                            tile = _Tile(
-                                height, block.vectors, block.lanes, block.valid, top, start, ragged
-                            )
-                            self._tile(tile, column, row, row_side, b, inner)
+            if lanes > 1 and contiguous and self._rows_first(a, rows * column.extent):
+                self._by_rows(cut, a, b, outside)
+            else:
+                large = lanes > 1 and rows >= MANY_ROWS and self._is_large(b, column.extent)
+                self._by_columns(replace(cut, contiguous=contiguous and not large), a, b, outside)
         return root
 
-    def _pack(
-        self, b: Operand, column: Var, start: Index, width: int, valid: int, body: Body
-    ) -> Operand:
-        """Copy a panel of `b`: its columns contiguous, and padded with zeros to `width`."""
+    def _is_large(self, b: Operand, columns: int) -> bool:
+        """Whether the vector operand is better read from a copy of a panel of it: its rows lie
+        apart, and it is larger than what is quick to reach.
+        """
         depth = self.axes.depth
+        size = prod(v.extent for v in depth) * columns * item_bytes(self.anchor.dtype)
+        return size >= LARGE_BYTES
+
+    def _rows_first(self, a: Operand, results: int) -> bool:
+        """Whether tiles of the same rows follow each other: where the rows do not lie along the
+        depth, so that they are copied together first, and the result is large.
+        """
+        along = a.offset.coefficient(self.axes.depth[-1]) == 1
+        return not along and results * item_bytes(self.anchor.dtype) >= LARGE_BYTES
+
+    def _by_columns(self, cut: _Cut, a: Operand, b: Operand, outside: Body) -> None:
+        """One panel of columns after the other, all rows of each."""
+        for block in cut.blocks:
+            packed = cut.is_packed(block)
+            across = cut.across(block)
+            with outside.loop(across) as inside:
+                start = at(across) + block.start
+                panel = self._pack(b, cut.column, start, block, inside) if packed else b
+                for first, repeat, height in cut.heights:
+                    down = cut.down(repeat, height)
+                    with inside.loop(down) as inner:
+                        tile = _Tile(height, block, at(down) + first, start, False, packed)
+                        self._tile(tile, cut, a, panel, inner)
+
+    def _by_rows(self, cut: _Cut, a: Operand, b: Operand, outside: Body) -> None:
+        """The rows of one tile after the other, all columns of each."""
+        assert cut.row is not None
+        panels = [
+            self._pack(b, cut.column, Index((), block.start), block, outside)
+            if cut.is_packed(block)
+            else b
+            for block in cut.blocks
+        ]
+        for first, repeat, height in cut.heights:
+            down = cut.down(repeat, height)
+            with outside.loop(down) as inside:
+                top = at(down) + first
+                rows = self._pack(a, cut.row, top, ColumnBlock(0, 1, 1, height, height), inside)
+                for block, panel in zip(cut.blocks, panels, strict=True):
+                    across = cut.across(block)
+                    with inside.loop(across) as inner:
+                        start = at(across) + block.start
+                        tile = _Tile(height, block, top, start, True, cut.is_packed(block))
+                        self._tile(tile, cut, rows, panel, inner)
+
+    def _pack(
+        self, b: Operand, column: Var, start: Index, block: ColumnBlock, body: Body
+    ) -> Operand:
+        """Copy a panel of `b`: its columns contiguous, and padded with zeros to whole vectors."""
+        depth, width, valid = self.axes.depth, block.width, block.valid
         size = prod(v.extent for v in depth) * width
         name = self.names.fresh(f"{b.buffer}_panel")
         self.scratch.append(
@@ -225,23 +269,23 @@ class Contraction:
                 inner.statements.append(For(padded, (store,)))
         return Operand(name, where)
 
-    def _tile(
-        self, tile: _Tile, column: Var, row: Var | None, row_side: int, b: Operand, body: Body
-    ) -> None:
-        dtype, anchor = self.anchor.dtype, self.anchor
-        r, c = Var("r", tile.rows), Var("c", tile.columns)
-        a_offset = self.operands[row_side].offset
-        row_index = tile.top + at(r)
-        if row is not None:
-            a_offset = substitute(a_offset, row, row_index)
-        column_index = tile.start + at(c)
-        b_offset = b.offset + at(c) if tile.packed else substitute(b.offset, column, column_index)
+    def _tile(self, tile: _Tile, cut: _Cut, a: Operand, b: Operand, body: Body) -> None:
+        dtype, anchor, block = self.anchor.dtype, self.anchor, tile.block
+        r, c = Var("r", tile.rows), Var("c", block.valid)
+        row_index, column_index = tile.top + at(r), tile.start + at(c)
+        a_offset, b_offset = a.offset, b.offset + at(c)
+        if tile.rows_packed:
+            a_offset += at(r)
+        elif cut.row is not None:
+            a_offset = substitute(a_offset, cut.row, row_index)
+        if not tile.columns_packed:
+            b_offset = substitute(b.offset, cut.column, column_index)
         across = Body(body, r, names=self.names)
         # The sum exists in the loop over the columns only, even where that has one iteration.
         along = Body(across, c, guard=not c.last, names=self.names)
-        by_var = {column: column_index}
-        if row is not None:
-            by_var[row] = row_index
+        by_var = {cut.column: column_index}
+        if cut.row is not None:
+            by_var[cut.row] = row_index
         axes = self.axes
         index = tuple(by_var.get(v, at(v)) for v in (*axes.batch, *axes.left, *axes.right))
         accumulator = along.fresh("sum")
@@ -251,9 +295,9 @@ class Contraction:
         epilogue: list[Stmt] = [*across.statements, For(c, tuple(along.statements))]
         body.statements.append(
             Tile(
-                tile.rows, tile.vectors, tile.lanes, tile.columns, axes.depth, r, c,
-                Load(self.operands[row_side].buffer, a_offset, dtype),
-                Load(b.buffer, b_offset, dtype), accumulator, dtype, tuple(epilogue), (anchor.id,),
+                tile.rows, block.vectors, block.lanes, block.valid, axes.depth, r, c,
+                Load(a.buffer, a_offset, dtype), Load(b.buffer, b_offset, dtype),
+                accumulator, dtype, tuple(epilogue), (anchor.id,),
             )
         )  # fmt: skip
 
@@ -267,15 +311,36 @@ class Contraction:
 
 
 @dataclass(frozen=True)
-class _Tile:
-    """Extents of one tile: where it starts, how high and wide it is, whether its columns are
-    packed.
+class _Cut:
+    """How a result is cut into tiles: its axes, the heights of tiles, the blocks of columns, and
+    whether the vector operand is read where it lies.
     """
 
+    column: Var
+    row: Var | None
+    heights: list[tuple[int, int, int]]
+    blocks: list[ColumnBlock]
+    contiguous: bool
+
+    def is_packed(self, block: ColumnBlock) -> bool:
+        return not self.contiguous or block.valid < block.width
+
+    def across(self, block: ColumnBlock) -> Var:
+        """The loop over the tiles of a block of columns."""
+        return Var(self.column.name, block.count * block.width, block.width)
+
+    def down(self, repeat: int, height: int) -> Var:
+        """The loop over tiles of one height."""
+        return Var(self.row.name if self.row else "i", repeat * height, height)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One tile: where it starts, and whether its rows and columns have been copied together."""
+
     rows: int
-    vectors: int
-    lanes: int
-    columns: int
+    block: ColumnBlock
     top: Index
     start: Index
-    packed: bool
+    rows_packed: bool
+    columns_packed: bool

@@ -81,12 +81,18 @@ def column_blocks(columns: int, lanes: int, vectors: int) -> list[ColumnBlock]:
 
 
 def row_blocks(rows: int, most: int) -> list[tuple[int, int, int]]:
-    """Cut the other axis evenly: (first row, number of tiles, rows a tile)."""
+    """Cut the other axis evenly: (first row, number of tiles, rows a tile).
+
+    Tiles of one height are one loop, which a few rows are better off with; many rows are cut into
+    tiles nearly as high as can be, of two heights if they must.
+    """
     if rows <= most:
         return [(0, 1, rows)]
-    for even in range(most, most // 2, -1):
+    least = most // 2 if rows <= 8 * most else most * 3 // 4
+    for even in range(most, least, -1):
         if rows % even == 0:
             return [(0, rows // even, even)]
-    height = -(-rows // -(-rows // most))
-    full, rest = divmod(rows, height)
-    return [(0, full, height)] + ([(full * height, 1, rest)] if rest else [])
+    tiles = -(-rows // most)
+    lower, higher = rows // tiles, rows % tiles
+    blocks = [(0, higher, lower + 1), (higher * (lower + 1), tiles - higher, lower)]
+    return [block for block in blocks if block[1]]

@@ -27,6 +27,13 @@ LONG_CHAIN = 256
 PACK_COST = 2.0
 """Vector operations per packed element, against one per `lanes` products."""
 
+LARGE_BYTES = 1024 * 1024
+"""A matrix of so many bytes is read in copied panels: its rows lie in different pages, and, where
+their distance is a power of two, in a few sets of the first-level cache."""
+
+MANY_ROWS = 96
+"""Rows of the other operand for which such a copy pays."""
+
 SCATTER_COST = 2.0
 """The same per element stored against the grain of the output."""
 

@@ -1,0 +1,84 @@
+"""Matrix products in register tiles: how they are cut, copied and run through.
+
+What large products do is shown with small ones, by lowering the sizes from which they are large.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nests import compare, kernels_of
+
+import gradc as gd
+from gradc.lower import contraction
+from gradc.lower.target import TARGETS, column_blocks, row_blocks
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("most", [1, 4, 6, 14])
+def test_blocks_of_rows_cover_each_row_once(most):
+    for rows in range(1, 300):
+        blocks = row_blocks(rows, most)
+        covered = [first + k for first, count, height in blocks for k in range(count * height)]
+        assert covered == list(range(rows))
+        assert all(0 < height <= most for _, _, height in blocks)
+
+
+def test_many_rows_are_cut_into_tiles_of_nearly_the_greatest_height():
+    assert row_blocks(64, 14) == [(0, 8, 8)]
+    assert row_blocks(256, 14) == [(0, 9, 14), (126, 10, 13)]
+    assert row_blocks(784, 14) == [(0, 56, 14)]
+
+
+@pytest.mark.parametrize("lanes", [4, 16])
+def test_blocks_of_columns_cover_each_column_once(lanes):
+    for columns in range(1, 100):
+        blocks = column_blocks(columns, lanes, 2)
+        covered = [
+            b.start + k * b.width + c
+            for b in blocks
+            for k in range(b.count)
+            for c in range(b.valid if b.count == 1 else b.width)
+        ]
+        assert covered == list(range(columns))
+
+
+def product(a, b):
+    return gd.tanh(a @ b)
+
+
+def update(w, x, d):
+    return w - 0.5 * (x.T @ d)
+
+
+@pytest.fixture
+def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contraction, "LARGE_BYTES", 0)
+    monkeypatch.setattr(contraction, "MANY_ROWS", 1)
+
+
+@pytest.mark.usefixtures("everything_is_large")
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(9, 17, 35), (29, 20, 3), (8, 10, 32), (30, 8, 40)])
+def test_a_large_product_is_what_its_graph_means(target, shape):
+    m, k, n = shape
+    compare(product, normal(m, k), normal(k, n), target=target)
+    compare(product, normal(k, m).T, normal(k, n), target=target)
+    compare(update, normal(m, n), normal(k, m), normal(k, n), target=target)
+    compare(lambda a, b: a @ b, normal(2, m, k), normal(2, k, n), target=target)
+
+
+def test_a_large_operand_is_copied_panel_by_panel():
+    (kernel,) = kernels_of(lambda a, b: a @ b, normal(96, 512), normal(512, 512))
+    assert [p.shape for p in kernel.scratch] == [(512, 16)]
+
+
+def test_the_rows_of_a_large_update_are_copied_once_for_all_columns():
+    (kernel,) = kernels_of(update, normal(512, 512), normal(20, 512), normal(20, 512))
+    assert all(height <= 6 and depth == 20 for depth, height in (p.shape for p in kernel.scratch))
+    assert kernel.scratch
