@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .dtypes import SHORT, DType, is_float, is_integer, is_numeric, limits, short
+from .dtypes import SHORT, DType, is_float, is_integer, is_numeric, item_bytes, limits, short
 from .errors import DataError, DTypeError, GradcError, ShapeError, fail
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +41,7 @@ def in_dtype(array: Array, dtype: DType, name: str, wanted: str, *, weak: bool =
     if is_integer(dtype) and is_integer(array.dtype):
         least, greatest = limits(dtype)
         _refuse(array, (array < least) | (array > greatest), name, dtype)
-    elif is_float(dtype) and is_float(array.dtype) and array.dtype.itemsize > dtype.itemsize:
+    elif is_float(dtype) and is_float(array.dtype) and item_bytes(array.dtype) > item_bytes(dtype):
         _refuse(array, np.isinf(converted) & np.isfinite(array), name, dtype)
     return converted
 

@@ -291,6 +291,6 @@ def verify(graph: Graph) -> None:
         assert spec == node.spec, f"{node} should be {spec}"
         seen.add(node_id)
     for i in graph.inputs:
-        assert graph[i].op == "input", f"input #{i} is a {graph[i].op}"
+        assert graph[i].kind is Kind.INPUT, f"input #{i} is a {graph[i].op}"
     for o in graph.outputs:
         assert o in seen, f"output #{o} is not in the graph"

@@ -15,7 +15,7 @@ import numpy as np
 from .dtypes import short
 from .errors import DataError, ShapeError, fail
 from .graph import Graph
-from .ops.table import OPS, result_dtype
+from .ops.table import OPS, Kind, result_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ def interpret_all(graph: Graph, inputs: Sequence[object]) -> dict[int, Array]:
     with np.errstate(all="ignore"):
         for node in graph:
             operands = [values[a] for a in node.args]
-            if node.op == "input":
+            if node.kind is Kind.INPUT:
                 operands = [arrays[node.attrs["position"]]]
             result = OPS[node.op].reference(*operands, **node.attrs)
             values[node.id] = result_dtype(result, node.dtype)

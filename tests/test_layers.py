@@ -1,15 +1,19 @@
-"""Imports inside gradc run one way: every file may import only from rooms below its own.
+"""How gradc's source is built: imports run one way, and a fact stands in one place.
 
-The order is written down once, in `LAYERS`. Imports inside functions count (a late import is still
-a dependency); imports under `if TYPE_CHECKING:` do not.
+Every file may import only from rooms below its own. The order is written down once, in `LAYERS`.
+Imports inside functions count (a late import is still a dependency); imports under `if
+TYPE_CHECKING:` do not. What a dtype is, is asked of dtypes.py; what an op is, of its row.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from gradc.ops import OPS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 
@@ -127,3 +131,89 @@ def test_every_room_of_the_order_exists() -> None:
 def test_imports_are_resolved(source: str, expected: list[str]) -> None:
     known = {"gradc", "gradc.graph", "gradc.functions", "gradc.trace", "gradc.ops.table"}
     assert [name for _, name in imports(ast.parse(source), "gradc.ops", known)] == expected
+
+
+SOURCES = {p.relative_to(PACKAGE).as_posix(): p for p in sorted(PACKAGE.rglob("*.py"))}
+DTYPE_KINDS = frozenset("biufcmMOSUV")
+
+
+def parsed(name: str) -> ast.Module:
+    return ast.parse(SOURCES[name].read_text(encoding="utf-8"))
+
+
+def dtype_questions(tree: ast.AST) -> Iterator[str]:
+    """Where the size of a dtype's elements, or the letter of its kind, is asked for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "itemsize":
+            yield f"{node.lineno}: {ast.unparse(node)}"
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = (node.left, *node.comparators)
+        letters = [s for s in sides if isinstance(s, ast.Constant) and isinstance(s.value, str)]
+        if any(isinstance(s, ast.Attribute) and s.attr == "kind" for s in sides) and any(
+            s.value and DTYPE_KINDS.issuperset(s.value) for s in letters
+        ):
+            yield f"{node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if n != "dtypes.py"])
+def test_only_dtypes_looks_into_a_dtype(name):
+    assert list(dtype_questions(parsed(name))) == [], "ask a function of gradc/dtypes.py"
+
+
+def test_such_questions_are_found():
+    source = "a.dtype.kind == 'f' or x.itemsize > 4 or 'u' in (b.kind,) or b.kind in 'iu'"
+    assert len(list(dtype_questions(ast.parse(source)))) == 3
+
+
+# Where the names of ops may stand in tables and tests. Everywhere else a fact about an op is asked
+# of its row, so that an op is one row; making a node of a named op is free to everyone.
+MAY_NAME_OPS = {
+    "passes/simplify.py": "algebra: each rule is about the ops that it names",
+    "passes/integers.py": "algebra: each rule is about the ops that it names",
+    "trace/operators.py": "Python's operators have names too, some of them those of ops",
+    "trace/refusals.py": "what people type instead is spelt like ops at times",
+    "nn/activations.py": "`tanh` is the name of an approximation, as in PyTorch",
+}
+
+
+def op_names(tree: ast.Module) -> Iterator[str]:
+    """Names of ops that are compared with, matched, or collected in a table."""
+    public = {
+        id(name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        for name in ast.walk(node.value)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare():
+                found = [node.left, *node.comparators]
+            case ast.MatchValue():
+                found = [node.value]
+            case ast.Dict():
+                found = node.keys  # a value names what is to be made
+            case ast.Set() | ast.Tuple() | ast.List():
+                found = node.elts
+            case _:
+                continue
+        for name in found:
+            if isinstance(name, ast.Constant) and name.value in OPS and id(name) not in public:
+                yield f"{name.lineno}: {name.value}"
+
+
+@pytest.mark.parametrize("name", [n for n in SOURCES if not n.startswith("ops/")])
+def test_facts_about_an_op_are_asked_of_its_row(name):
+    found = list(op_names(parsed(name)))
+    assert bool(found) == (name in MAY_NAME_OPS), found
+
+
+def test_names_of_ops_are_found():
+    source = """
+__all__ = ["sum"]
+node.op == "dot" or node.op in ("add", "sub") or {"mul"} or {"div": 1, 2: "pow"}
+match node.op:
+    case "reshape": make("exp", attrs["clip"])
+"""
+    names = {line.split()[1] for line in op_names(ast.parse(source))}
+    assert names == {"dot", "add", "sub", "mul", "div", "reshape"}

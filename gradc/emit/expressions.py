@@ -110,14 +110,21 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
     return text
 
 
+def compare_text(comparison: str, left: str, right: str) -> str:
+    """A comparison as a C condition."""
+    template = OPS[comparison].c
+    assert template is not None, f"op `{comparison}` has no C expression"
+    return template.replace("{0}", left).replace("{1}", right)
+
+
 def _is_exact(row: Op, text: str) -> bool:
     """Whether the expression already has its C type, so that no cast is needed."""
-    return row.name in ("cast", "to_integer") or bool(re.fullmatch(r"\w+", text))
+    return row.converts or bool(re.fullmatch(r"\w+", text))
 
 
 def operand_dtype(expr: Apply) -> DType:
     """The dtype an op works in: that of its numbers, which a condition in front is not."""
-    args = expr.args[1:] if expr.op == "where" else expr.args
+    args = expr.args[OPS[expr.op].conditions :]
     return args[0].dtype if args else expr.dtype
 
 
@@ -141,7 +148,7 @@ def expression(expr: Expr, sizes: dict[str, int], scalars: frozenset[str]) -> st
 def _apply(expr: Apply) -> str:
     args = tuple(a.name if isinstance(a, Ref) else literal(a.value, a.dtype) for a in expr.args)
     args = tuple(f"({a})" if a.startswith("-") else a for a in args)
-    if expr.op == "cast":
+    if OPS[expr.op].converts:
         source = expr.args[0].dtype
         if source == expr.dtype:
             return args[0]

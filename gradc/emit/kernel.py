@@ -31,7 +31,15 @@ from ..lower.nest import (
     Tile,
 )
 from ..ops.table import OPS
-from .expressions import apply_text, element, expression, index_text, literal, operand_dtype
+from .expressions import (
+    apply_text,
+    compare_text,
+    element,
+    expression,
+    index_text,
+    literal,
+    operand_dtype,
+)
 from .writer import Writer
 
 
@@ -145,17 +153,18 @@ class KernelPrinter:
         target = s.target if s.index is None else element(s.target, s.index, 2)
         value = self._expr(s.expr)
         self._need(s.op, s.dtype)
-        if is_float(s.dtype) and s.op in ("sum", "prod"):
-            sign = "+" if s.op == "sum" else "*"
-            self.w.line(f"{target} {sign}= {value};", s.nodes)
+        compound = OPS[s.op].compound
+        if is_float(s.dtype) and compound:
+            self.w.line(f"{target} {compound} {value};", s.nodes)
             return
         text = apply_text(s.op, (target, value), s.dtype, s.dtype)
         self.w.line(f"{target} = {text};", s.nodes)
 
     def _select(self, s: Select) -> None:
         """Take a better value, or the first NaN, and never leave a NaN again."""
-        value, sign = self._expr(s.expr), ">" if s.op == "argmax" else "<"
-        test = f"{value} {sign} {s.value}"
+        value, better = self._expr(s.expr), OPS[s.op].better
+        assert better is not None, f"reduction `{s.op}` looks for no place"
+        test = compare_text(better, value, s.value)
         if is_float(s.dtype):
             test = f"{test} || ({value} != {value} && {s.value} == {s.value})"
         with self.w.block(f"if ({test})", s.nodes):

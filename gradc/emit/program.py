@@ -15,6 +15,7 @@ from ..dtypes import c_name, short
 from ..lower.alike import signature
 from ..lower.pointwise import Names
 from ..lower.reserved import RESERVED
+from ..ops.table import Kind
 from .calls import CallPrinter
 from .entry import Entry
 from .header import cdef_text, header_text
@@ -127,7 +128,7 @@ class ProgramPrinter:
         known: dict[tuple[str, bytes], str] = {}
         for e in self.entries:
             for node in e.plan.graph:
-                if node.op != "const" or node.size <= 1:
+                if node.kind is not Kind.CONSTANT or node.size <= 1:
                     continue
                 value = node.attrs["value"]
                 key = (f"{node.dtype} {node.shape}", value.tobytes())

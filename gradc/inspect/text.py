@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..dtypes import short
 from ..graph import GONE, Node
+from ..ops.table import Kind
 from ..program.describe import flops, kib
 from .view import EntryView, View
 
@@ -66,8 +67,8 @@ def node_text(view: View, entry: EntryView, node: Node) -> str:
 
 def phase(entry: EntryView, node: Node) -> str:
     """Whether a node is computed on the way forward or is part of a gradient."""
-    if node.op in ("input", "const"):
-        return {"input": "input", "const": "constant"}[node.op]
+    if node.kind.is_given:
+        return node.kind.value
     if node.of is None:
         return "forward"
     return "backward" if node.of == GONE else f"backward, gradient of #{node.of}"
@@ -92,7 +93,9 @@ def _buffer(entry: EntryView, node: Node) -> str:
     place = entry.places.get(node.id)
     if place is None:
         return (
-            "none: a constant in the C" if node.op == "const" else "none: computed where it is used"
+            "none: a constant in the C"
+            if node.kind is Kind.CONSTANT
+            else "none: computed where it is used"
         )
     if not place.in_arena:
         what = node.name or place.name

@@ -15,6 +15,7 @@ from typing import Literal
 
 from ..dtypes import item_bytes, short
 from ..graph import Graph
+from ..ops.table import Kind
 from ..passes.memory import MemoryPlan, Storage, plan
 from ..passes.offsets import StorageId
 from ..passes.order import InPlace, Task, schedule
@@ -131,7 +132,7 @@ class _Binder:
                 continue
             self.places[i] = Place("arena", i, names[i])
         for node in self.graph:
-            if node.op == "const" and node.size > 1:
+            if node.kind is Kind.CONSTANT and node.size > 1:
                 self.places[node.id] = Place("constant", node.id, names[node.id])
 
     # State

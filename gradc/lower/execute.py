@@ -44,14 +44,6 @@ from .nest import (
 )
 
 Buffer = np.ndarray[Any, Any]
-FOLDS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "sum": np.add,
-    "prod": np.multiply,
-    "max": np.maximum,
-    "min": np.minimum,
-    "all": np.logical_and,
-    "any": np.logical_or,
-}
 
 
 def execute(kernel: Kernel, buffers: Mapping[str, Buffer]) -> None:
@@ -78,6 +70,18 @@ def unwritten(size: int, dtype: DType) -> Buffer:
 def _check(p: Param, array: Buffer) -> None:
     if array.shape != (p.size,) or array.dtype != p.dtype:
         raise ValueError(f"`{p.name}` is {p.dtype}[{p.size}], got {array.dtype}{list(array.shape)}")
+
+
+def _combine(reduction: str) -> Callable[[Any, Any], Any]:
+    combine = OPS[reduction].combine
+    assert combine is not None, f"reduction `{reduction}` does not say how it folds two values"
+    return combine
+
+
+def _better(reduction: str) -> str:
+    better = OPS[reduction].better
+    assert better is not None, f"reduction `{reduction}` looks for no place"
+    return better
 
 
 class _Scope:
@@ -113,7 +117,7 @@ class _Scope:
                 self._accumulate(s)
             case Select():
                 value, best = self._value(s.expr), self.names[s.value]
-                better = value > best if s.op == "argmax" else value < best
+                better = OPS[_better(s.op)].reference(value, best)
                 if better or (np.isnan(value) and not np.isnan(best)):
                     self._assign(s.value, value)
                     self._assign(s.position, np.int32(self._index(s.index)))
@@ -159,10 +163,10 @@ class _Scope:
         old = self.names[s.target]
         value = self._value(s.expr)
         if s.index is None:
-            self._assign(s.target, FOLDS[s.op](old, value))
+            self._assign(s.target, _combine(s.op)(old, value))
         else:
             position = self._position(s.target, s.index)
-            old[position] = FOLDS[s.op](old[position], value)
+            old[position] = _combine(s.op)(old[position], value)
 
     def _store(self, buffer: str, index: Index, value: Any) -> None:
         if buffer in self.read_only:
@@ -199,6 +203,6 @@ class _Scope:
             case FromIndex():
                 return e.dtype.type(self._index(e.index))
             case Apply():
-                attrs = {"dtype": e.dtype} if e.op in ("cast", "to_integer") else {}
+                attrs = {"dtype": e.dtype} if OPS[e.op].converts else {}
                 args = (self._value(a) for a in e.args)
                 return e.dtype.type(OPS[e.op].reference(*args, **attrs))

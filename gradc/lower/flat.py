@@ -76,7 +76,7 @@ def offsets_read(
             yield found.index
     elif elements.stored(node_id):
         yield flatten(index, node.shape)
-    elif node.op == "iota":
+    elif node.kind is Kind.COUNTER:
         yield index[0]
     elif node.kind is Kind.MOVEMENT:
         for source in sources(elements.graph, node, index):

@@ -14,7 +14,6 @@ from ..graph import Node
 from ..index import Index, Var, at
 from ..ops.table import OPS
 from ..passes.cost import LONG_CHAIN
-from ..passes.domain import SELECTING
 from .nest import Accumulate, Apply, Array, Declare, For, Let, Literal, Load, Ref, Select, Stmt
 from .pointwise import Body, Simple, identifier
 
@@ -52,7 +51,7 @@ class Fold:
 
     def take(self, value: Simple, lane: Index | None, position: Index, body: Body) -> None:
         """One element of the loop."""
-        if self.op in SELECTING:
+        if OPS[self.op].better:
             step: Stmt = Select(
                 self.best, self.name, self.op, value, position, value.dtype, self.nodes
             )
@@ -62,7 +61,7 @@ class Fold:
 
     def declare(self, base: str, dtype: DType, body: Body) -> str:
         """A new accumulator at its start: a scalar, or one for each lane."""
-        start = Literal(0, dtype) if self.op in SELECTING else start_value(self.op, dtype)
+        start = Literal(0, dtype) if OPS[self.op].better else start_value(self.op, dtype)
         name = body.fresh(f"{base}_lanes" if self.width else base)
         if self.width:
             body.statements.append(Array(name, dtype, self.width, start))
@@ -137,9 +136,9 @@ def start_fold(
     if is_long_sum(op, node.dtype, additions):
         fold.total = fold.declare(f"{fold.base}_total", F64, body)
         return fold
-    if op in SELECTING:
+    if OPS[op].better:
         fold.name = body.fresh(fold.base)
-        first = start_value("max" if op == "argmax" else "min", value_dtype)
+        first = start_value(op, value_dtype)
         body.statements.append(Declare(body.fresh(fold.best), value_dtype, first, fold.nodes))
         body.statements.append(Declare(fold.name, node.dtype, Literal(0, node.dtype), fold.nodes))
         return fold
@@ -149,4 +148,4 @@ def start_fold(
 
 def is_long_sum(op: str, dtype: DType, additions: int) -> bool:
     """Whether a reduction of so many additions in a row is cut into blocks."""
-    return op == "sum" and dtype == F32 and additions > LONG_CHAIN
+    return OPS[op].adds_up and dtype == F32 and additions > LONG_CHAIN

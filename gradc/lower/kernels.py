@@ -8,6 +8,7 @@ kernel.
 from __future__ import annotations
 
 from ..graph import Graph, Node
+from ..ops.table import Kind
 from ..passes.fuse import Group
 from .contraction import Contraction
 from .naming import KernelNames
@@ -26,14 +27,14 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
 
     def stored(node_id: int) -> bool:
         node = graph[node_id]
-        if node.op in ("input", "const"):
-            return node.op == "input" or node.size > 1
+        if node.kind.is_given:
+            return node.kind is Kind.INPUT or node.size > 1
         return node_id not in members and names.is_stored(node_id)
 
     def parameter(node: Node, written: bool) -> str:
         if node.id not in params:
             name = taken.fresh(names.value(node.id))
-            scalar = node.op == "input" and names.by_value(node.id)
+            scalar = node.kind is Kind.INPUT and names.by_value(node.id)
             params[node.id] = Param(name, node.dtype, node.size, node.shape, written, scalar)
             if scalar:
                 elements.scalars.add(name)

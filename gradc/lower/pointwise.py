@@ -159,7 +159,7 @@ class Elements:
         if known is not None:
             return known
         node = self.graph[node_id]
-        if node.op == "const" and node.size == 1:
+        if node.kind is Kind.CONSTANT and node.size == 1:
             return Literal(node.attrs["value"].reshape(()).item(), node.dtype)
         result = self._compute(node, index, body)
         home = body.home(_variables(index))
@@ -177,7 +177,7 @@ class Elements:
                 return Ref(buffer, node.dtype)
             read = Load(buffer, flatten(index, node.shape), node.dtype)
             return self._let(read, node, home, f"{self.label(node.id)}_at")
-        if node.op == "iota":
+        if node.kind is Kind.COUNTER:
             return self._let(FromIndex(index[0], node.dtype), node, home, "position")
         if node.kind is Kind.MOVEMENT:
             return self._move(node, index, body)

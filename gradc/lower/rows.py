@@ -14,8 +14,9 @@ from math import prod
 from ..dtypes import DType, item_bytes
 from ..graph import Graph
 from ..index import Index, Indices, Var, at, flatten
+from ..ops.table import OPS
 from ..passes.cost import LANES, STACK_BYTES
-from ..passes.domain import SELECTING, Domain, fold_level
+from ..passes.domain import Domain, fold_level
 from .carried import Carried
 from .flat import Loops, merged_loops, offsets_read
 from .folds import Fold, start_fold
@@ -149,7 +150,7 @@ class RowNest:
             yield from offsets_read(self.elements, node.args[0], index, body, seen)
             if i in work.carried and (total := self.carried[i].position(index)) is not None:
                 yield total
-            if node.op in SELECTING:
+            if OPS[node.op].better:
                 yield index[-1]
 
     def _kept_offset(self, node_id: int, index: Indices) -> Index:
@@ -163,7 +164,7 @@ class RowNest:
         """Whether the innermost loop's reductions are worth splitting into partial sums."""
         if not extents or extents[-1] < 2 * LANES or not folds:
             return False
-        return all(self.graph[i].op not in SELECTING for i in folds)
+        return all(not OPS[self.graph[i].op].better for i in folds)
 
     def _element(
         self,

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..dtypes import SHORT, Spec, is_bool
 from ..errors import DTypeError, ShapeError, fail
+from .notation import product
 from .table import Attrs, Kind, Sample, op
 
 Axes = tuple[int, ...]
@@ -122,6 +123,8 @@ op(
     vjp=_vjp,
     wraps=True,
     cost=2,
+    notation=product,
+    unnamed=True,
     samples=_samples,
     doc="contract=((axes of a), (axes of b)) are summed over, batch=(...) are shared",
 )

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..dtypes import F32, F64, I32, DType, limits
 from ..errors import DataError, fail
+from .notation import infix, prefix, unwritten
 from .rules import (
     ANY,
     INTEGERS,
@@ -45,7 +46,8 @@ LIBM = 40.0  # a call that does not vectorise
 # arithmetic on one operand
 
 op("neg", unary(NUMBERS), reference=np.negative, vjp=lambda g, y, a: (-g,),
-   c="-{0}", c_int="0 - {0}", wraps=True, samples=both(floats(-2, 2), integers()))
+   c="-{0}", c_int="0 - {0}", wraps=True, notation=prefix("-"),
+   samples=both(floats(-2, 2), integers()))
 op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign(),),
    c="fabs{f}({0})", c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
    samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
@@ -181,13 +183,17 @@ def _share(g: Any, loses: Any, ties: Any) -> Any:
 
 # fmt: off
 op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
-   c="{0} + {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+   c="{0} + {1}", wraps=True, notation=infix("+"), unnamed=True,
+   samples=both(floats(-2, 2, 2), integers(2)))
 op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
-   c="{0} - {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+   c="{0} - {1}", wraps=True, notation=infix("-"), unnamed=True,
+   samples=both(floats(-2, 2, 2), integers(2)))
 op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b, g * a),
-   c="{0} * {1}", wraps=True, samples=both(floats(-2, 2, 2), integers(2)))
+   c="{0} * {1}", wraps=True, notation=infix("*"), unnamed=True,
+   samples=both(floats(-2, 2, 2), integers(2)))
 op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y / b),
-   c="{0} / {1}", cost=4, samples=floats(0.5, 2, 2))
+   c="{0} / {1}", cost=4, notation=infix("/"), unnamed=True,
+   samples=floats(0.5, 2, 2))
 op("pow", binary(), reference=np.power,
    vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
                            g * (y * _base_of_log(a, b).log())),
@@ -238,16 +244,22 @@ op("remainder", binary(NUMBERS), reference=np.remainder,
 # comparisons and logic: bools come out, so no gradient passes
 
 op("less", binary(ANY, result_bool=True), reference=np.less, c="{0} < {1}",
+   notation=infix("<"),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal, c="{0} <= {1}",
+   notation=infix("<="),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("greater", binary(ANY, result_bool=True), reference=np.greater, c="{0} > {1}",
+   notation=infix(">"),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal, c="{0} >= {1}",
+   notation=infix(">="),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("equal", binary(ANY, result_bool=True), reference=np.equal, c="{0} == {1}",
+   notation=infix("=="),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal, c="{0} != {1}",
+   notation=infix("!="),
    samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", samples=bools(2),
    doc="`a and b`")
@@ -340,19 +352,24 @@ def _bounded_samples() -> Iterator[Sample]:
 # fmt: off
 op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
    vjp=lambda g, y, c, a, b: (None, c.where(g, 0), c.where(0, g)),
-   c="{0} ? {1} : {2}", samples=_where_samples)
+   c="{0} ? {1} : {2}", conditions=1, unnamed=True, samples=_where_samples)
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
-   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", samples=_cast_samples,
+   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", converts=True,
+   notation=unwritten, unnamed=True, samples=_cast_samples,
    internal=True, doc="the elements converted to `dtype`")
 op("to_integer", (Kind.ELEMENTWISE, to_integer_rule), reference=_to_integer,
    vjp=lambda g, y, a, dtype: (None,), c="gradc_to_{n}{f}({0})", headers=("gradc_convert.h",),
-   cost=4, samples=_to_integer_samples, internal=True,
+   cost=4, converts=True, notation=unwritten, unnamed=True, samples=_to_integer_samples,
+   internal=True,
    doc="the integer part; what is out of range becomes the nearest in it, and NaN 0")
 op("stop_gradient", unary(ANY), reference=np.array, vjp=no_gradient, c="{0}", cost=0,
+   marker=True, notation=unwritten, unnamed=True,
    samples=floats(-2, 2, order=0), doc="the same values, seen as constant by differentiation")
 op("identity", unary(ANY), reference=np.array, vjp=lambda g, y, a: (g,), c="{0}", cost=0,
-   samples=floats(-2, 2), internal=True,
-   doc="marks the point with respect to which a gradient is taken")
+   marker=True, notation=unwritten, unnamed=True, samples=floats(-2, 2),
+   internal=True, doc="marks the point with respect to which a gradient is taken")
 op("bounded", (Kind.ELEMENTWISE, elementwise_rule("iu", 1)), reference=_bounded, c="{0}", cost=0,
-   samples=_bounded_samples, internal=True, doc="integers that must satisfy lower <= x < upper")
+   marker=True, requires=lambda attrs: (attrs["lower"], attrs["upper"]),
+   unnamed=True, samples=_bounded_samples, internal=True,
+   doc="integers that must satisfy lower <= x < upper")
 # fmt: on

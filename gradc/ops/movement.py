@@ -16,6 +16,7 @@ import numpy as np
 from ..dtypes import SHORT, DType, Spec, is_signed
 from ..errors import DTypeError, ShapeError, fail
 from ..index import Index, Indices, Shape, Source, divmod_index, flatten, unflatten
+from .notation import sliced, transposed, unwritten
 from .table import Attrs, Kind, Sample, ShapeRule, op
 
 Array = np.ndarray[Any, Any]
@@ -227,6 +228,28 @@ def _concat_map(
     return tuple(found)
 
 
+# their attributes when axes of extent 1 are gone
+
+
+def without_units(shape: Shape) -> Shape:
+    """The shape without its axes of extent 1."""
+    return tuple(n for n in shape if n != 1)
+
+
+def left_axes(axes: Sequence[int], shape: Shape) -> tuple[int, ...]:
+    """Those of `axes` whose extent in `shape` is not 1, by their numbers among such axes."""
+    kept = [axis for axis, n in enumerate(shape) if n != 1]
+    return tuple(kept.index(axis) for axis in axes if axis in kept)
+
+
+def _thin_transpose(attrs: Attrs, old: Shape, new: Shape) -> Attrs:
+    return {"perm": left_axes(attrs["perm"], old)}
+
+
+def _thin_broadcast(attrs: Attrs, old: Shape, new: Shape) -> Attrs:
+    return {"shape": without_units(new), "axes": left_axes(attrs["axes"], new)}
+
+
 def _inverse(perm: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(perm.index(i) for i in range(len(perm)))
 
@@ -250,37 +273,48 @@ def _samples(*cases: tuple[tuple[tuple[int, ...], ...], dict[str, Any]]) -> Any:
 
 # fmt: off
 op("reshape", _movement(_reshape_rule), index_map=_reshape_map,
+   idle=lambda attrs, shape: attrs["shape"] == shape, view=True, whole=True, notation=unwritten,
+   without_units=lambda attrs, old, new: {"shape": without_units(new)},
    reference=lambda x, shape: np.reshape(x, shape),
    vjp=lambda g, y, a, shape: (g.reshape(a.shape),), cost=0,
    samples=_samples((((2, 6),), {"shape": (3, 4)}), (((1, 1),), {"shape": ()}),
                     (((0, 3),), {"shape": (3, 0)})))
 op("transpose", _movement(_transpose_rule), index_map=_transpose_map,
+   idle=lambda attrs, shape: attrs["perm"] == tuple(range(len(shape))),
+   view=True, whole=True, notation=transposed,
+   permutation=lambda attrs: attrs["perm"], without_units=_thin_transpose,
    reference=lambda x, perm: np.transpose(x, perm),
    vjp=lambda g, y, a, perm: (g.transpose(_inverse(perm)),), cost=0,
    samples=_samples((((2, 3, 4),), {"perm": (2, 0, 1)}), (((3, 5),), {"perm": (1, 0)})))
 op("broadcast", _movement(_broadcast_rule), index_map=_broadcast_map,
+   idle=lambda attrs, shape: attrs["shape"] == shape, view=True, whole=True, notation=unwritten,
+   without_units=_thin_broadcast,
    reference=_broadcast,
    vjp=lambda g, y, a, shape, axes: (g.sum(tuple(j for j in range(len(shape)) if j not in axes)),),
    samples=_samples((((3,),), {"shape": (2, 3, 4), "axes": (1,)}),
                     (((),), {"shape": (2, 2), "axes": ()})),
    cost=0, doc="input axis i is output axis axes[i]; the other output axes are new")
 op("slice", _movement(_slice_rule), index_map=_slice_map,
+   idle=lambda attrs, shape: attrs["shape"] == shape and set(attrs["step"]) <= {1},
+   view=True, notation=sliced,
    reference=_slice,
    vjp=lambda g, y, a, start, step, shape: (g.pad(low=start, step=step, shape=a.shape, value=0.0),),
    samples=_samples((((5, 6),), {"start": (1, 0), "step": (1, 2), "shape": (3, 3)}),
                     (((4,),), {"start": (4,), "step": (1,), "shape": (0,)})),
    cost=0, doc="out[i] = x[start + step * i]")
 op("flip", _movement(_flip_rule), index_map=_flip_map,
+   idle=lambda attrs, shape: not attrs["axes"], view=True, whole=True,
    reference=lambda x, axes: np.flip(x, axes),
    vjp=lambda g, y, a, axes: (g.flip(axes=axes),), cost=0,
    samples=_samples((((3, 4),), {"axes": (1,)}), (((2, 3, 2),), {"axes": (0, 2)})))
 op("pad", _movement(_pad_rule), index_map=_pad_map,
+   idle=lambda attrs, shape: attrs["shape"] == shape,
    reference=_pad,
    vjp=lambda g, y, a, low, step, shape, value: (g.slice(start=low, step=step, shape=a.shape),),
    samples=_samples((((2, 3),), {"low": (1, 0), "step": (2, 1), "shape": (5, 4), "value": 0.5}),
                     (((3,),), {"low": (0,), "step": (1,), "shape": (3,), "value": 0.0})),
    cost=0, doc="out[low + step * i] = x[i], the value elsewhere")
-op("concat", _movement(_concat_rule), index_map=_concat_map,
+op("concat", _movement(_concat_rule), index_map=_concat_map, joins=True,
    reference=lambda *xs, axis: np.concatenate(xs, axis),
    vjp=_concat_vjp, cost=0,
    samples=_samples((((2, 3), (2, 1)), {"axis": 1}), (((1, 2), (3, 2), (2, 2)), {"axis": 0})))

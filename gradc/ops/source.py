@@ -44,11 +44,11 @@ def _iota_samples() -> Iterator[Sample]:
 
 
 # fmt: off
-op("input", (Kind.SOURCE, _input_rule), reference=lambda array, **attrs: array, cost=0,
+op("input", (Kind.INPUT, _input_rule), reference=lambda array, **attrs: array, cost=0,
    samples=_input_samples, doc="an argument of the program; the array handed over is its value")
-op("const", (Kind.SOURCE, _const_rule), reference=lambda value: value, cost=0,
+op("const", (Kind.CONSTANT, _const_rule), reference=lambda value: value, cost=0,
    samples=_const_samples)
-op("iota", (Kind.SOURCE, _iota_rule),
+op("iota", (Kind.COUNTER, _iota_rule),
    reference=lambda length, dtype: np.arange(length, dtype=dtype), cost=0,
    samples=_iota_samples, doc="0, 1, ..., length - 1")
 # fmt: on

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..dtypes import DType, Spec
 from ..index import Indices, Shape, Source
+from .notation import Notation
 
 Attrs = Mapping[str, Any]
 ShapeRule = Callable[[str, Sequence[Spec], Attrs], Spec]
@@ -26,11 +27,23 @@ IndexMap = Callable[[Indices, Sequence[Shape], Shape, Attrs], tuple[Source, ...]
 class Kind(Enum):
     """What a pass needs to know of an op; passes ask for the kind, never for names."""
 
-    SOURCE = "source"  # input, const, iota: no arguments
+    INPUT = "input"  # handed over by the caller
+    CONSTANT = "constant"  # known while compiling: attrs["value"]
+    COUNTER = "counter"  # 0, 1, 2, ...: the index itself
     ELEMENTWISE = "elementwise"  # all shapes equal; output element i reads input elements i
     MOVEMENT = "movement"  # moves elements, computes nothing; becomes an index expression
     REDUCTION = "reduction"  # folds the axes in attrs["axes"] away
     CONTRACTION = "contraction"  # sums products over shared axes
+
+    @property
+    def is_source(self) -> bool:
+        """Whether such an op has no arguments: values come from there."""
+        return self in (Kind.INPUT, Kind.CONSTANT, Kind.COUNTER)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the array exists before anything runs."""
+        return self in (Kind.INPUT, Kind.CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -62,9 +75,27 @@ class Op:
     `internal`: a part of other functions, and none of the interface's own. `doc` goes on where the
     name ends: it says what the formula does not.
 
-    A movement row has an `index_map(index, operand shapes, shape, attrs)`: where element `index` of
-    the result comes from. More than one source means that the operands lie side by side; where the
-    tests of none hold, the element is attrs["value"].
+    What readers see: `notation` is how formulas write the op; the result of an `unnamed` one is
+    called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`).
+
+    What passes ask of an elementwise row: `marker`: the value is the argument's, the node only says
+    something about it; `requires(attrs)` is the half-open range that a marker demands of every
+    element; `converts`: the same number in the dtype attrs["dtype"]; `conditions`: so many operands
+    in front are bools that choose among the others.
+
+    Of a reduction: `combine` is the ufunc that folds two values, `compound` the assignment operator
+    of C that does (on floats); a row that looks for a place has instead `better`, the comparison
+    by which an element beats the best so far, which is `start(dtype)` before the first. `adds_up`:
+    so do the rounding errors of many elements, unless they are folded in blocks.
+
+    Of a movement: `index_map(index, operand shapes, shape, attrs)` says where element `index` of
+    the result comes from; several sources are pieces side by side, and where the tests of none
+    hold, the element is attrs["value"]. `view`: NumPy's result shares memory with its argument;
+    `idle(attrs, operand shape)`: nothing moves; `whole`: the result holds every element of the
+    argument and nothing else; `joins`: operands without elements may be left out;
+    `permutation(attrs)`: the order in which axes are taken, if that is all it does;
+    `without_units(attrs, operand shape, shape)`: the attributes when all axes of extent 1 are gone,
+    where the op can go on without them.
     """
 
     name: str
@@ -81,7 +112,23 @@ class Op:
     headers: tuple[str, ...] = ()
     wraps: bool = False
     internal: bool = False
+    marker: bool = False
+    requires: Callable[[Attrs], tuple[int, int]] | None = None
+    converts: bool = False
+    conditions: int = 0
+    combine: Callable[[Any, Any], Any] | None = None
+    compound: str | None = None
+    better: str | None = None
+    adds_up: bool = False
     index_map: IndexMap | None = None
+    view: bool = False
+    idle: Callable[[Attrs, Shape], bool] | None = None
+    whole: bool = False
+    joins: bool = False
+    permutation: Callable[[Attrs], tuple[int, ...]] | None = None
+    without_units: Callable[[Attrs, Shape, Shape], Attrs] | None = None
+    notation: Notation | None = None
+    unnamed: bool = False
     doc: str = ""
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from ..dtypes import is_integer, limits
 from ..errors import GradcError, UnsupportedError, fail
 from ..graph import Graph, Node
+from ..ops.table import OPS, Kind
 from .rewrite import Rewriter
-
-SEEN_THROUGH = frozenset({"reshape", "transpose", "broadcast", "cast", "identity", "stop_gradient"})
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,15 @@ def extract_checks(graph: Graph, leaves: int) -> tuple[Graph, tuple[InputCheck, 
     rewriter = Rewriter(graph)
 
     def visit(node: Node, args: tuple[int, ...]) -> int:
-        if node.op != "bounded":
+        requires = OPS[node.op].requires
+        if requires is None:
             return rewriter.copy(node, args)
         origin = _origin(graph, node)
         position = graph.inputs.index(origin.id) - leaves
         if position < 0:
             raise _not_an_argument(node, "part of the state")
         least, greatest = limits(origin.dtype)
-        lower, upper = node.attrs["lower"], node.attrs["upper"]
+        lower, upper = requires(node.attrs)
         if lower > least or upper <= greatest:  # else no integer of this dtype is outside
             checks.add(InputCheck(position, lower, upper))
         return args[0]
@@ -51,14 +51,19 @@ def extract_checks(graph: Graph, leaves: int) -> tuple[Graph, tuple[InputCheck, 
 def _origin(graph: Graph, bounded: Node) -> Node:
     """The argument whose elements, all of them, a `bounded` node is about."""
     node = graph[bounded.args[0]]
-    while node.op in SEEN_THROUGH or node.op == "bounded":
-        below = graph[node.args[0]]
-        if node.op == "cast" and not (is_integer(below.dtype) and is_integer(node.dtype)):
-            break
-        node = below
-    if node.op == "input":
+    while _shows_all_of_its_argument(graph, node):
+        node = graph[node.args[0]]
+    if node.kind is Kind.INPUT:
         return node
     raise _not_an_argument(bounded, f"the result of `{node.op}`")
+
+
+def _shows_all_of_its_argument(graph: Graph, node: Node) -> bool:
+    """Whether the integers in a node are those of its argument, all of them."""
+    row = OPS[node.op]
+    if row.converts:
+        return is_integer(node.dtype) and is_integer(graph[node.args[0]].dtype)
+    return row.marker or row.whole
 
 
 def _not_an_argument(bounded: Node, what: str) -> GradcError:

@@ -19,8 +19,6 @@ from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE, SCRATCH_BYTES
 
-SELECTING = frozenset({"argmax", "argmin"})
-
 
 @dataclass(frozen=True)
 class Domain:
@@ -124,12 +122,12 @@ def _arrange(
             continue
         axes = node.attrs["axes"]
         if axes == tuple(range(depth, len(own))):
-            if node.op in SELECTING and len(axes) != 1:
+            if OPS[node.op].better and len(axes) != 1:
                 return None
             trailing.append(node.id)
             level[node.id] = reached + 1
         elif rows and set(range(outer, depth)) <= set(axes) and min(axes) >= outer:
-            if node.op in SELECTING:
+            if OPS[node.op].better:
                 return None
             carried.append(node.id)
             level[node.id] = reached

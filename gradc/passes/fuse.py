@@ -44,7 +44,7 @@ class Clusters:
         self.of: dict[int, int] = {}
         self.members: dict[int, set[int]] = {}
         for node in graph:
-            if node.kind in (Kind.MOVEMENT, Kind.SOURCE) or node.id in self.inline:
+            if node.kind is Kind.MOVEMENT or node.kind.is_source or node.id in self.inline:
                 continue
             self.of[node.id] = node.id
             self.members[node.id] = {node.id}
@@ -102,7 +102,7 @@ def _inline_scalars(graph: Graph) -> frozenset[int]:
             continue
         args = [graph[a] for a, _ in compute_args(graph, node)]
         cheap = OPS[node.op].cost < EXPENSIVE
-        if cheap and all(a.kind is Kind.SOURCE or a.id in found for a in args):
+        if cheap and all(a.kind.is_source or a.id in found for a in args):
             found.add(node.id)
     return frozenset(found)
 

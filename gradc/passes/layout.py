@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..graph import Graph, Node
-from ..ops.table import Kind
+from ..ops.table import OPS, Kind
 from .cost import contraction_cost
 from .rewrite import Rewriter
 from .simplify import simplify
@@ -44,7 +44,7 @@ def _cost(graph: Graph, matrix: int, contiguous: int, lanes: int) -> float:
 def _traced_axis(graph: Graph, node_id: int, matrix: int, axis: int) -> int | None:
     """Where `axis` of `matrix` ends up in an operand that is the matrix or its transpose."""
     turned = False
-    while graph[node_id].op == "transpose":
+    while OPS[graph[node_id].op].permutation:
         turned = not turned
         node_id = graph[node_id].args[0]
     if node_id != matrix:
@@ -156,7 +156,7 @@ def sink_transposes(graph: Graph) -> Graph:
 
 def _is_matrix_product(graph: Graph, node: Node) -> bool:
     """Whether each operand has one axis of the result: then swapping the operands turns it."""
-    if node.op != "dot" or node.attrs["batch"][0]:
+    if node.kind is not Kind.CONTRACTION or node.attrs["batch"][0]:
         return False
     summed = len(node.attrs["contract"][0])
     return all(len(a.shape) == summed + 1 for a in graph.args(node))
@@ -169,8 +169,8 @@ def _only_read_transposed(graph: Graph) -> set[int]:
         if len(node.shape) != 2 or not movable or node.id in graph.outputs:
             continue
         users = [graph[u] for u in graph.users[node.id]]
-        if users and all(u.id in turned or u.op == "transpose" for u in users):
-            if any(u.op == "dot" for u in users):
+        if users and all(u.id in turned or OPS[u.op].permutation for u in users):
+            if any(u.kind is Kind.CONTRACTION for u in users):
                 continue  # a product reads either order
             turned.add(node.id)
     return turned

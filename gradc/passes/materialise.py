@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..graph import Graph, Node
-from ..ops.table import Kind
+from ..ops.table import OPS, Kind
 from .rewrite import Rewriter
 from .views import view, whole_index
 
@@ -31,10 +31,10 @@ def materialise(graph: Graph, names: Sequence[str | None]) -> Graph:
     outputs: list[int] = []
     for out, name in zip(graph.outputs, names, strict=True):
         node, new = graph[out], rewriter.ids[out]
-        if node.size and (node.kind in (Kind.MOVEMENT, Kind.SOURCE) or new in outputs):
+        if node.size and (node.kind is Kind.MOVEMENT or node.kind.is_source or new in outputs):
             rewriter.current = node
             source = rewriter.node(new)
-            of = source.args[0] if source.op == "identity" else new
+            of = source.args[0] if OPS[source.op].marker else new
             new = rewriter.add("identity", (of,), name=name or node.name, unique=True)
         outputs.append(new)
     return rewriter.builder.finish(outputs)
@@ -48,4 +48,4 @@ def _is_affine(graph: Graph, node_id: int) -> bool:
 
 def _is_buffer(node: Node) -> bool:
     """Whether a node is in memory: what only moves is not, and a single number need not be."""
-    return node.kind is not Kind.MOVEMENT and node.size > 1 and node.op != "iota"
+    return node.kind is not Kind.MOVEMENT and node.size > 1 and node.kind is not Kind.COUNTER

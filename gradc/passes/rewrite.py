@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..graph import GONE, NO_ATTRS, Builder, Graph, Node
+from ..ops.table import Kind
 
 
 class Rewriter:
@@ -43,7 +44,7 @@ class Rewriter:
 
     def copy(self, node: Node, args: Sequence[int]) -> int:
         """The node as it is, on new arguments."""
-        if node.op == "input":
+        if node.kind is Kind.INPUT:
             return self.builder.input(node.spec, node.name or "", node.span)
         return self.add(node.op, args, node.attrs, name=node.name)
 

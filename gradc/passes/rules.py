@@ -22,13 +22,13 @@ Attrs = Mapping[str, Any]
 Args = tuple[int, ...]
 Rule = Callable[["Simplifier", str, Args, Attrs], int | None]
 
-RULES: dict[str, list[Rule]] = defaultdict(list)
+RULES: dict[str | Kind, list[Rule]] = defaultdict(list)
 FOLD_LIMIT = 64
 """Elements up to which an operation on constants is carried out while compiling."""
 
 
-def rule(*ops: str) -> Callable[[Rule], Rule]:
-    """Register a rule for the named ops."""
+def rule(*ops: str | Kind) -> Callable[[Rule], Rule]:
+    """Register a rule for the named ops, or for all of a kind."""
 
     def register(function: Rule) -> Rule:
         for op in ops:
@@ -48,10 +48,10 @@ class Simplifier(Rewriter):
         folded = self._fold(op, args, attrs)
         if folded is not None:
             return folded
-        rules = RULES[op]
-        if OPS[op].kind is Kind.ELEMENTWISE:
-            rules = [*rules, compute_before_broadcast]
-        for apply in rules:
+        row = OPS[op]
+        if row.idle and row.idle(attrs, self.node(args[0]).shape):
+            return args[0]
+        for apply in (*RULES[op], *RULES[row.kind]):
             found = apply(self, op, args, attrs)
             if found is not None:
                 if name:
@@ -60,7 +60,7 @@ class Simplifier(Rewriter):
         return self.add(op, args, attrs, name=name)
 
     def visit(self, node: Node, args: Args) -> int:
-        if node.kind is Kind.SOURCE:
+        if node.kind.is_source:
             return self.copy(node, args)
         made = self.make(node.op, args, node.attrs, node.name)
         if node.of is not None and node.id in self.graph.outputs:
@@ -73,7 +73,7 @@ class Simplifier(Rewriter):
         So it keeps the line that it is the gradient of. It has to be stored anyway.
         """
         found = self.node(made)
-        if not gradient.size or found.kind not in (Kind.SOURCE, Kind.MOVEMENT):
+        if not gradient.size or not (found.kind.is_source or found.kind is Kind.MOVEMENT):
             return made
         if found.of is not None and found.span == gradient.span:
             return made
@@ -88,9 +88,9 @@ class Simplifier(Rewriter):
         spec = infer(op, [n.spec for n in nodes], attrs)
         if spec.size == 0:
             return self.add("const", (), {"value": np.zeros(spec.shape, spec.dtype)})
-        if op == "concat":
-            return self.make(op, tuple(n.id for n in nodes if n.size), attrs)
         row = OPS[op]
+        if row.joins:
+            return self.make(op, tuple(n.id for n in nodes if n.size), attrs)
         value = attrs.get("value", 0)  # of a pad; a sum of no products is 0
         if row.kind is Kind.REDUCTION:
             value = row.reference(np.zeros(0, nodes[0].dtype), axes=(0,))
@@ -99,7 +99,11 @@ class Simplifier(Rewriter):
     def _fold(self, op: str, args: Args, attrs: Attrs) -> int | None:
         """An operation on small constants is a constant."""
         row, nodes = OPS[op], [self.node(a) for a in args]
-        if not nodes or any(n.op != "const" for n in nodes) or row.kind is Kind.MOVEMENT:
+        if (
+            not nodes
+            or any(n.kind is not Kind.CONSTANT for n in nodes)
+            or row.kind is Kind.MOVEMENT
+        ):
             return None
         if any(n.size > FOLD_LIMIT for n in nodes):
             return None
@@ -116,26 +120,7 @@ class Simplifier(Rewriter):
     def scalar(self, node_id: int) -> float | None:
         """The value of a constant, or of the constant that is broadcast here."""
         node = self.node(node_id)
-        while node.op in ("broadcast", "reshape"):
+        while OPS[node.op].whole:
             node = self.node(node.args[0])
-        return node.attrs["value"].item() if node.op == "const" and node.size == 1 else None
-
-
-def compute_before_broadcast(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
-    """An elementwise op on equal broadcasts is the broadcast of the op."""
-    nodes = [s.node(a) for a in args]
-    spread = [n for n in nodes if n.op == "broadcast"]
-    if not spread or len(spread) < len(nodes):
-        return None
-    wide = max(spread, key=lambda n: len(n.attrs["axes"]))
-    axes, small = wide.attrs["axes"], s.node(wide.args[0]).shape
-    inner: list[int] = []
-    for n in nodes:
-        if n.attrs["axes"] == axes:
-            inner.append(n.args[0])
-        elif not n.attrs["axes"]:
-            inner.append(s.make("broadcast", n.args, {"shape": small, "axes": ()}))
-        else:
-            return None
-    result = s.make(op, tuple(inner), attrs)
-    return s.make("broadcast", (result,), {"shape": nodes[0].shape, "axes": axes})
+        known = node.kind is Kind.CONSTANT and node.size == 1
+        return node.attrs["value"].item() if known else None

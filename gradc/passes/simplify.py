@@ -12,6 +12,7 @@ from __future__ import annotations
 from math import copysign, prod
 
 from ..graph import Graph
+from ..ops.table import Kind
 from . import integers  # noqa: F401  (registers its rules)
 from .rules import Args, Attrs, Simplifier, rule
 
@@ -73,16 +74,12 @@ def same_branches(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | Non
 @rule("reshape")
 def reshape_of_reshape(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     a = s.node(args[0])
-    if a.shape == attrs["shape"]:
-        return a.id
     return s.make("reshape", a.args, attrs) if a.op == "reshape" else None
 
 
 @rule("transpose")
 def transpose_of_transpose(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     a, perm = s.node(args[0]), attrs["perm"]
-    if perm == tuple(range(len(perm))):
-        return a.id
     if a.op == "transpose":
         return s.make("transpose", a.args, {"perm": tuple(a.attrs["perm"][p] for p in perm)})
     if a.op == "broadcast" and not a.attrs["axes"]:
@@ -112,8 +109,6 @@ def transpose_of_product(s: Simplifier, op: str, args: Args, attrs: Attrs) -> in
 @rule("broadcast")
 def broadcast_of_broadcast(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     a, axes = s.node(args[0]), attrs["axes"]
-    if a.shape == attrs["shape"]:
-        return a.id
     if a.op == "broadcast":
         composed = tuple(axes[k] for k in a.attrs["axes"])
         return s.make("broadcast", a.args, {"shape": attrs["shape"], "axes": composed})
@@ -128,28 +123,36 @@ def reshape_of_scalar(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int |
     return None
 
 
-@rule("slice")
-def whole_slice(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
-    a = s.node(args[0])
-    return a.id if a.shape == attrs["shape"] and all(k == 1 for k in attrs["step"]) else None
-
-
 @rule("flip")
 def flip_of_flip(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     a = s.node(args[0])
-    if not attrs["axes"]:
-        return a.id
     return a.args[0] if a.op == "flip" and a.attrs["axes"] == attrs["axes"] else None
-
-
-@rule("pad")
-def no_pad(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
-    return args[0] if s.node(args[0]).shape == attrs["shape"] else None
 
 
 @rule("concat")
 def single_concat(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     return args[0] if len(args) == 1 else None
+
+
+@rule(Kind.ELEMENTWISE)
+def compute_before_broadcast(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """An elementwise op on equal broadcasts is the broadcast of the op."""
+    nodes = [s.node(a) for a in args]
+    spread = [n for n in nodes if n.op == "broadcast"]
+    if not spread or len(spread) < len(nodes):
+        return None
+    wide = max(spread, key=lambda n: len(n.attrs["axes"]))
+    axes, small = wide.attrs["axes"], s.node(wide.args[0]).shape
+    inner: list[int] = []
+    for n in nodes:
+        if n.attrs["axes"] == axes:
+            inner.append(n.args[0])
+        elif not n.attrs["axes"]:
+            inner.append(s.make("broadcast", n.args, {"shape": small, "axes": ()}))
+        else:
+            return None
+    result = s.make(op, tuple(inner), attrs)
+    return s.make("broadcast", (result,), {"shape": nodes[0].shape, "axes": axes})
 
 
 # Reductions and contractions

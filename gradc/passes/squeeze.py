@@ -12,15 +12,11 @@ from math import prod
 import numpy as np
 
 from ..graph import Graph, Node
-from ..ops.table import Kind
+from ..ops.movement import left_axes, without_units
+from ..ops.table import OPS, Kind
 from .rewrite import Rewriter
 
 Shape = tuple[int, ...]
-
-
-def squeezed(shape: Shape) -> Shape:
-    """The shape without its axes of extent 1."""
-    return tuple(n for n in shape if n != 1)
 
 
 def squeeze_units(graph: Graph) -> Graph:
@@ -35,9 +31,9 @@ class _Squeezer(Rewriter):
         return self.run(self._visit)
 
     def _visit(self, node: Node, args: Shape) -> int:
+        if node.kind.is_source:
+            return self._reshaped(self._source(node), without_units(node.shape))
         match node.kind:
-            case Kind.SOURCE:
-                return self._reshaped(self._source(node), squeezed(node.shape))
             case Kind.ELEMENTWISE:
                 return self.add(node.op, args, node.attrs, name=node.name)
             case Kind.REDUCTION:
@@ -47,7 +43,7 @@ class _Squeezer(Rewriter):
         return self._movement(node, args)
 
     def _source(self, node: Node) -> int:
-        if node.op == "const" and node.size == 1:
+        if node.kind is Kind.CONSTANT and node.size == 1:
             value = np.asarray(node.attrs["value"]).reshape(())
             return self.add("const", (), {"value": value}, name=node.name)
         return self.copy(node, ())
@@ -57,11 +53,6 @@ class _Squeezer(Rewriter):
             return node_id
         return self.add("reshape", (node_id,), {"shape": shape})
 
-    def _positions(self, shape: Shape) -> dict[int, int]:
-        """Old axis -> new axis, for the axes that stay."""
-        kept = [axis for axis, n in enumerate(shape) if n != 1]
-        return {axis: k for k, axis in enumerate(kept)}
-
     def _as_before(self, node: Node, args: Shape) -> int:
         """The op in its old shapes, between reshapes."""
         wide = [
@@ -69,24 +60,20 @@ class _Squeezer(Rewriter):
             for old, new in zip(node.args, args, strict=True)
         ]
         made = self.add(node.op, wide, node.attrs)
-        return self._reshaped(made, squeezed(node.shape))
+        return self._reshaped(made, without_units(node.shape))
 
     def _reduction(self, node: Node, args: Shape) -> int:
-        old = self.graph[node.args[0]]
-        stays = self._positions(old.shape)
-        axes = tuple(stays[axis] for axis in node.attrs["axes"] if axis in stays)
-        folded = prod(old.shape[axis] for axis in node.attrs["axes"])
+        old = self.graph[node.args[0]].shape
+        axes = left_axes(node.attrs["axes"], old)
+        folded = prod(old[axis] for axis in node.attrs["axes"])
         if folded == 1 or len(axes) == 0:
             return self._as_before(node, args)
         return self.add(node.op, args, {**node.attrs, "axes": axes}, name=node.name)
 
     def _contraction(self, node: Node, args: Shape) -> int:
-        stays = [self._positions(self.graph[a].shape) for a in node.args]
+        shapes = [self.graph[a].shape for a in node.args]
         attrs = {
-            key: tuple(
-                tuple(stays[side][axis] for axis in node.attrs[key][side] if axis in stays[side])
-                for side in (0, 1)
-            )
+            key: tuple(left_axes(node.attrs[key][side], shapes[side]) for side in (0, 1))
             for key in ("contract", "batch")
         }
         if not attrs["contract"][0]:
@@ -94,16 +81,8 @@ class _Squeezer(Rewriter):
         return self.add(node.op, args, attrs, name=node.name)
 
     def _movement(self, node: Node, args: Shape) -> int:
-        shape = squeezed(node.shape)
-        match node.op:
-            case "reshape":
-                return self._reshaped(args[0], shape)
-            case "transpose":
-                stays = self._positions(self.graph[node.args[0]].shape)
-                perm = tuple(stays[axis] for axis in node.attrs["perm"] if axis in stays)
-                return self.add("transpose", args, {"perm": perm}, name=node.name)
-            case "broadcast":
-                stays = self._positions(node.shape)
-                axes = tuple(stays[axis] for axis in node.attrs["axes"] if axis in stays)
-                return self.add("broadcast", args, {"shape": shape, "axes": axes}, name=node.name)
-        return self._as_before(node, args)
+        thin = OPS[node.op].without_units
+        if thin is None:
+            return self._as_before(node, args)
+        attrs = thin(node.attrs, self.graph[node.args[0]].shape, node.shape)
+        return self.add(node.op, args, attrs, name=node.name)

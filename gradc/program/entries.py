@@ -17,8 +17,8 @@ import numpy as np
 from ..dtypes import short
 from ..errors import ShapeError, TraceError, UnsupportedError, fail
 from ..graph import Graph
-from ..lower.naming import MARKERS, derive_names
-from ..ops.table import Kind
+from ..lower.naming import derive_names
+from ..ops.table import OPS, Kind
 from ..pipeline import Job, Leaf
 from ..trace import Traced, error, spec_of, trace_tree
 from ..trace import argument_names as labels_of
@@ -164,9 +164,9 @@ def _named(traced: Traced, known: StateLeaves) -> Graph:
     bases = derive_names(Graph(nodes, graph.inputs, graph.outputs), {})
     for forward, cotangent in traced.cotangents.items():
         node = nodes.get(cotangent)
-        if node is None or forward not in nodes or node.kind is Kind.SOURCE:
+        if node is None or forward not in nodes or node.kind.is_source:
             continue
-        if nodes[forward].op in MARKERS or nodes[forward].kind is Kind.MOVEMENT:
+        if OPS[nodes[forward].op].marker or nodes[forward].kind is Kind.MOVEMENT:
             continue
         own = graph[cotangent].name or ""
         name = shown.get(own, own) or f"d_{bases[forward]}"

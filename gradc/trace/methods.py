@@ -54,11 +54,11 @@ def _reduced(name: str, value: Value, axis: Axis, keepdims: bool) -> Value:
     return result
 
 
-def _reduction(name: str) -> Callable[..., Value]:
-    """A reduction to an element, or to whether elements are true."""
+def _reduction(name: str, *, of_truth: bool = False) -> Callable[..., Value]:
+    """A reduction to an element, or (`of_truth`) to whether elements are true."""
 
     def method(self: Value, axis: Axis = None, *, keepdims: bool = False) -> Value:
-        as_bool = name in ("all", "any") and self.dtype != BOOL
+        as_bool = of_truth and self.dtype != BOOL
         return _reduced(name, self.not_equal(0) if as_bool else self, axis, keepdims)
 
     method.__name__ = method.__qualname__ = name
@@ -120,8 +120,8 @@ class ArrayMethods:
     prod = _total("prod")
     max = _reduction("max")
     min = _reduction("min")
-    all = _reduction("all")
-    any = _reduction("any")
+    all = _reduction("all", of_truth=True)
+    any = _reduction("any", of_truth=True)
     argmax = _position("argmax")
     argmin = _position("argmin")
 

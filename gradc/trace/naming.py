@@ -24,7 +24,7 @@ def name_by_assignment(builder: Builder, live: set[int]) -> None:
         if node_id in live and node.span is not None and node.of is None:
             last[node.span] = node_id
     for span, node_id in last.items():
-        if builder.nodes[node_id].op in ("input", "const"):
+        if builder.nodes[node_id].kind.is_given:
             continue
         names = _assignments(span.file, "".join(linecache.getlines(span.file)))
         name = names.get((span.line, span.end_line, span.col, span.end_col))

@@ -36,6 +36,7 @@ from ..errors import (
     UnsupportedError,
     fail,
 )
+from ..ops.table import OPS
 from .context import Trace, error, located, user_span
 from .value import Value
 
@@ -184,10 +185,9 @@ def apply(name: str, *operands: Any, **attrs: Any) -> Value:
     owner = owner_of(operands)
     values: list[Value] = []
     try:
-        if name == "where":  # the condition keeps its own dtype
-            values = [lift(owner, operands[0]), *promoted(owner, operands[1:])]
-        else:
-            values = promoted(owner, operands)
+        conditions = OPS[name].conditions  # they stay bools
+        lifted = [lift(owner, v) for v in operands[:conditions]]
+        values = [*lifted, *promoted(owner, operands[conditions:])]
         shape = values[0].shape
         if any(v.shape != shape for v in values):
             shape = np.broadcast_shapes(*(v.shape for v in values))

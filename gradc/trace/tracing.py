@@ -170,12 +170,12 @@ def _name_gradients(owner: Trace) -> None:
     """The gradient of `h` is called `d_h`."""
     nodes = owner.builder.nodes
     for forward, cotangent in owner.cotangents.items():
-        if nodes[forward].name and nodes[cotangent].op not in ("input", "const"):
+        if nodes[forward].name and not nodes[cotangent].kind.is_given:
             owner.builder.rename(cotangent, f"d_{nodes[forward].name}")
 
 
 def _name_results(owner: Trace, ids: Sequence[int], labels: Sequence[str | None]) -> None:
     """A result that calls itself something is called so in the graph too."""
     for node_id, label in zip(ids, labels, strict=True):
-        if label and owner.builder.nodes[node_id].op not in ("input", "const"):
+        if label and not owner.builder.nodes[node_id].kind.is_given:
             owner.builder.rename(node_id, label)

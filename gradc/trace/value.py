@@ -19,6 +19,7 @@ from ..dtypes import DType, Spec
 from ..errors import ShapeError, UnsupportedError
 from ..graph import Node
 from ..namespace import nearest
+from ..ops.table import OPS
 from . import refusals
 from .context import Trace, error, user_span
 from .methods import ArrayMethods
@@ -28,7 +29,6 @@ NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """NumPy's functions that can be traced, and what each of them becomes; filled by `functions`."""
 NUMPY_UFUNCS: dict[Any, Callable[..., Any]] = {}
 """The same for ufuncs."""
-VIEWS = ("reshape", "transpose", "broadcast", "slice", "flip")
 
 
 class Storage:
@@ -124,13 +124,12 @@ class Value(ArrayMethods):
 
     def movement(self, name: str, **attrs: Any) -> Value:
         """A movement op of this value alone; shares the storage as NumPy's views do."""
-        same_shape = name == "reshape" and attrs["shape"] == self.shape
-        same_order = name == "transpose" and attrs["perm"] == tuple(range(self.ndim))
-        if same_shape or same_order:
+        row = OPS[name]
+        if row.idle and row.idle(attrs, self.shape):
             result = self.copy()
         else:
             result = Value(self.owner, self.owner.add(name, (self.node_id,), attrs))
-        if name in VIEWS and result.shape:  # an element picked out is a number, not a view
+        if row.view and result.shape:  # an element picked out is a number, not a view
             self.storage = result.storage = self.storage or Storage(self)
             self.storage.members.append(weakref.ref(result))
         return result
@@ -282,14 +281,7 @@ ELSEWHERE = {
     "take": "use `gd.one_hot(index, n) @ x`, which picks rows",
 }
 
-UFUNC_REDUCTIONS = {
-    np.add: "sum",
-    np.multiply: "prod",
-    np.maximum: "max",
-    np.minimum: "min",
-    np.logical_and: "all",
-    np.logical_or: "any",
-}
+UFUNC_REDUCTIONS = {row.combine: name for name, row in OPS.items() if row.combine}
 
 # What Python's own messages call it: "'traced array' object is not callable".
 Value.__name__ = Value.__qualname__ = "traced array"

@@ -101,7 +101,7 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
 
 /* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23, neuron.py:24
  * loss = square((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) - y)
- * accuracy = (((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5)) */
+ * accuracy = ((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5) */
 GRADC_KERNEL void forward_loss(
     const float *restrict w0, const float *restrict w1, const float *restrict w2,
     const float *restrict x, const float *restrict y, float *restrict loss,
