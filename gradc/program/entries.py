@@ -67,6 +67,11 @@ class StateLeaves:
     paths: tuple[str, ...]
     position: tuple[int, ...]
 
+    @property
+    def state(self) -> Any:
+        """The nesting around the arrays as they are stored, numbers too."""
+        return self.tree.unflatten([self.leaves[k].value for k in self.position])
+
 
 def state_leaves(state: Any, display: Callable[[str], str]) -> StateLeaves:
     """Take a state apart. Python numbers become 0-d arrays of their default dtype."""
@@ -103,13 +108,13 @@ class EntryTrace:
 
 
 def make_job(
-    name: str, entry: EntryDef, state: Any, known: StateLeaves, options: Options
+    name: str, entry: EntryDef, known: StateLeaves, options: Options
 ) -> tuple[Job, EntryTrace]:
     """Trace one entry point into a job, and check what it returns as a new state."""
     labels = labels_of(entry.fn, len(entry.specs) + 1)[1:]
     names = ["", *labels, *entry.scalars]
     fn = _returning_pair(name, entry.fn) if entry.updates else entry.fn
-    traced = trace_tree(fn, state, *entry.specs, *entry.scalars.values(), names=names)
+    traced = trace_tree(fn, known.state, *entry.specs, *entry.scalars.values(), names=names)
     graph = _named(traced, known)
     count = len(known.leaves)
     arguments, free = argument_names(input_paths(traced)[count:])

@@ -125,7 +125,7 @@ def program(
         message = "the state of a program holds at least one array"
         helps = ("compile a function without state by `gd.compile`",)
         raise fail(TraceError, "GC501", message, helps=helps)
-    core, traces = build_core(entries, state, known, options)
+    core, traces = build_core(entries, known, options)
     kinds = {name: "update" if entry.updates else "query" for name, entry in entries.items()}
     return Program(core, kinds, traces)
 
@@ -162,7 +162,6 @@ def _check_labels(entries: Mapping[str, Any]) -> None:
 
 def build_core(
     entries: Mapping[str, EntryDef],
-    state: Any,
     known: StateLeaves,
     options: Options,
     share: Core | None = None,
@@ -172,7 +171,7 @@ def build_core(
     jobs: list[Job] = []
     traces: dict[str, EntryTrace] = {}
     for label, entry in entries.items():
-        job, traces[label] = make_job(label, entry, state, known, options)
+        job, traces[label] = make_job(label, entry, known, options)
         jobs.append(job)
     _check_functions(options.name, jobs)
     seconds = time.perf_counter() - start

@@ -311,7 +311,7 @@ def _make(
     recipe: Recipe, known: StateLeaves, options: Options, share: TrainStep | None
 ) -> TrainStep:
     shared = share._core if share else None
-    core, traces = build_core(recipe.entries(), recipe.state, known, options, shared)
+    core, traces = build_core(recipe.entries(), known, options, shared)
     what = getattr(recipe.loss, "__name__", "loss")
     core.stages[0] = replace(core.stages[0], what=what)
     return TrainStep(core, recipe, known, traces, share._family if share else None)
