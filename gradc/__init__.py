@@ -1,11 +1,19 @@
-"""gradc: a model written as NumPy-style Python becomes one plain C training step.
+"""A model written as NumPy-style Python becomes one plain C training step.
 
     import gradc as gd
+    from gradc import nn, optim
 
-This file holds the public names and nothing else. A name is looked up where it is defined the first
-time it is used, so that `import gradc` costs next to nothing; every function of the op table is a
-public name as well, without being listed here.
+To train: `train_step` compiles a loss, a model (`nn`) and an optimizer (`optim`) into one step,
+`Trainer` fits it to data. To compile: `compile` and `jit` make functions, `program` makes several
+that share a state. To differentiate: `grad`, `value_and_grad`, `vjp`, and `check_grad` to be sure.
+Specs of arrays are written `gd.f32[64, 784]`; the array functions have the names of the Array API
+(2024.12) and compute at once, by NumPy, when no argument is traced. `help` of each says what it
+takes, computes and raises, and what its gradient is.
 """
+
+# This file holds the public names and nothing else. A name is looked up where it is defined the
+# first time it is used, so that `import gradc` costs next to nothing; every function of the op
+# table is a public name as well, without being listed here.
 
 import sys
 from importlib import import_module
@@ -103,6 +111,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _CONSTANTS:
         return _CONSTANTS[name]
+    if name == "__all__":  # what `help` and a star ask for
+        return [public for public in __dir__() if not public.startswith("_")]
     if name in _PACKAGES:
         return import_module(f".{name}", __name__)
     if name.startswith("_") or (name not in _MODULE_OF and _is_submodule(name)):

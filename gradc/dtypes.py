@@ -21,7 +21,11 @@ DType = np.dtype[Any]
 
 @dataclass(frozen=True)
 class Spec:
-    """The shape and dtype of an array that is not there yet; what `gd.f32[64, 784]` makes."""
+    """The shape and dtype of an array that is not there yet; what `gd.f32[64, 784]` makes.
+
+    `shape` is a tuple of extents, `dtype` a NumPy dtype. Raises `DTypeError` for an extent that is
+    negative or no integer.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
@@ -122,7 +126,12 @@ def as_dtype(value: object) -> DType:
 
 
 def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
-    """The long form of `f32[...]`: `spec((64, 784), "float32")`."""
+    """The long form of `f32[...]`: `spec((64, 784), "float32")`.
+
+    `shape` is an extent or several, `()` for a scalar; `dtype` whatever names one: `"float32"`,
+    `gd.f32`, `np.float32`. Raises `DTypeError` for a dtype that is not supported or an extent that
+    is negative.
+    """
     extents = tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),)
     return Spec(extents, as_dtype(dtype))
 

@@ -57,10 +57,12 @@ def check_grad(
 ) -> GradientCheck:
     """Compare the gradient of `fn` at `args` with central differences, for each argument.
 
-    Floating-point arguments are converted to float64. Of an array of more than `elements` elements
-    that many are drawn at random; a random direction through all arguments covers the rest. Raises
-    `GradientError` where an error exceeds `tolerance`. At a kink (`relu` at exactly 0) the two
-    methods differ by nature.
+    `fn` returns a scalar, or with `has_aux` a pair of one and anything else. Floating-point
+    arguments, in any nesting, are converted to float64. Of an array of more than `elements`
+    elements that many are drawn at random, from `seed`; a random direction through all arguments
+    covers the rest. Raises `GradientError` where an error, relative to what is greater than 1,
+    exceeds `tolerance`; `DTypeError` if no argument is floating-point. At a kink (`relu` at exactly
+    0) the two methods differ by nature.
     """
     given, tree = flatten(args)
     arrays: list[Any] = [leaf if isinstance(leaf, int) else _in_float64(leaf) for leaf in given]

@@ -54,11 +54,19 @@ def _at_once(
 def value_and_grad(
     fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Function:
-    """A function that returns `fn`'s value and its gradient with respect to the chosen arguments.
+    """A function that returns the value of `fn` and its gradient: `(value, gradient)`.
 
-    `fn` returns a scalar, or with `has_aux` a pair of a scalar and anything else; the result is
-    then `((value, aux), gradient)`. The gradient has the nesting of the argument, and is a tuple of
-    those if `argnums` is a sequence. What the function does not depend on has gradient zero.
+    `fn` returns a scalar of float32 or float64, or with `has_aux` a pair of such a scalar and
+    anything else. `argnums` says with respect to which argument, or arguments, all of whose arrays
+    must be floating-point; a gradient has the nesting, shapes and dtypes of its argument, and is a
+    tuple of those if `argnums` is a sequence. What the function does not depend on has gradient
+    zero.
+
+    With `has_aux` the result is `((value, aux), gradient)`. Called with arrays it computes at once,
+    by NumPy; in a traced function it becomes part of the trace, so it can be compiled and
+    differentiated again. Calls raise `TraceError`, `ShapeError` or `DTypeError` if `fn` does not
+    return a real scalar or an argument is not floating-point, `ArgumentError` for `argnums` that
+    name no argument, `UnsupportedError` where an op has no gradient.
     """
 
     @user_errors
@@ -78,7 +86,17 @@ def value_and_grad(
 def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function that returns the gradient of `fn`, or `(gradient, aux)` with `has_aux`.
 
-    See `value_and_grad`.
+    `fn` returns a scalar of float32 or float64, or with `has_aux` a pair of such a scalar and
+    anything else. `argnums` says with respect to which argument, or arguments, all of whose arrays
+    must be floating-point; a gradient has the nesting, shapes and dtypes of its argument, and is a
+    tuple of those if `argnums` is a sequence. What the function does not depend on has gradient
+    zero.
+
+    Called with arrays it computes at once, by NumPy; in a traced function it becomes part of the
+    trace, so it can be compiled and differentiated again. Calls raise `TraceError`, `ShapeError` or
+    `DTypeError` if `fn` does not return a real scalar or an argument is not floating-point,
+    `ArgumentError` for `argnums` that name no argument, `UnsupportedError` where an op has no
+    gradient.
     """
     both = value_and_grad(fn, argnums, has_aux)
 
@@ -93,7 +111,12 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) 
 
 @user_errors
 def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
-    """`fn(*args)`, and a function from a cotangent of it to the arguments' cotangents, a tuple."""
+    """`fn(*args)`, and a function from a cotangent of it to the cotangents of `args`, as a tuple.
+
+    `args` are arrays of float32 or float64, in any nesting, and so is what `fn` returns; the
+    cotangent has its nesting, shapes and dtypes. Raises `DTypeError` if an argument is not
+    floating-point, `TraceError` or `ShapeError` if the cotangent is not like the result.
+    """
     if _is_traced(args):
         return _traced_vjp(fn, args)
     names = argument_names(fn, len(args))
@@ -138,5 +161,8 @@ def _traced_vjp(fn: Function, args: Sequence[Any]) -> tuple[Any, Function]:
 
 
 def stop_gradient(x: Any) -> Any:
-    """`x`, an array or any nesting of arrays, as a constant for differentiation."""
+    """`x`, an array or any nesting of arrays of any dtype, as a constant for differentiation.
+
+    The values are the same; its gradient is zero.
+    """
     return map_leaves(lambda v: v.stop_gradient() if isinstance(v, Value) else v, x)

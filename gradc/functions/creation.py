@@ -38,7 +38,12 @@ def _extents(shape: Shape) -> tuple[int, ...]:
 
 
 def full(shape: Shape, fill_value: Any, *, dtype: object = None) -> Array:
-    """An array of `shape` with every element `fill_value`."""
+    """An array of `shape` with every element `fill_value`, a number or an array that broadcasts.
+
+    `dtype` is by default that of `fill_value`, where a Python number counts as float32 (float64 in
+    a traced function of float64 arrays), int32 or bool. Gradient: `g` summed to the shape of
+    `fill_value`. Raises `DTypeError` if the number does not fit the dtype.
+    """
     owner = current_trace()
     if dtype is not None:
         chosen = as_dtype(dtype)
@@ -59,37 +64,59 @@ def full(shape: Shape, fill_value: Any, *, dtype: object = None) -> Array:
 
 
 def asarray(x: Any, *, dtype: object = None) -> Array:
-    """`x` as an array: a traced value is one already."""
+    """`x`, a number, a nesting of lists or an array, as an array of `dtype`, by default its own.
+
+    A traced value is one already. Gradient: that of `astype`. Raises `DTypeError` for a dtype that
+    is not supported.
+    """
     if isinstance(x, Value):
         return x if dtype is None else x.astype(dtype)
     return np.asarray(x, None if dtype is None else as_dtype(dtype))
 
 
 def zeros(shape: Shape, *, dtype: object = F32) -> Array:
-    """An array of `shape`, all 0."""
+    """An array of `shape` (an int or several), all 0, of `dtype`.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return full(shape, 0, dtype=dtype or F32)
 
 
 def ones(shape: Shape, *, dtype: object = F32) -> Array:
-    """An array of `shape`, all 1."""
+    """An array of `shape` (an int or several), all 1, of `dtype`.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return full(shape, 1, dtype=dtype or F32)
 
 
 @traces(np.full_like, eager=lambda x, v, *, dtype=None: np.full_like(x, v, dtype=_given(dtype)))
 def full_like(x: Value, fill_value: Any, *, dtype: object = None) -> Array:
-    """An array of the shape and dtype of `x` with every element `fill_value`."""
+    """An array of the shape of `x` with every element `fill_value`.
+
+    `dtype` is by default that of `x`.
+
+    Gradient: none with respect to `x`, `g` summed with respect to `fill_value`. Raises `DTypeError`
+    if the number does not fit the dtype.
+    """
     return full(x.shape, fill_value, dtype=dtype or x.dtype)
 
 
 @traces(np.zeros_like, eager=lambda x, *, dtype=None: np.zeros_like(x, dtype=_given(dtype)))
 def zeros_like(x: Value, *, dtype: object = None) -> Array:
-    """An array of the shape and dtype of `x`, all 0."""
+    """An array of the shape of `x`, all 0; `dtype` is by default that of `x`.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return full_like(x, 0, dtype=dtype)
 
 
 @traces(np.ones_like, eager=lambda x, *, dtype=None: np.ones_like(x, dtype=_given(dtype)))
 def ones_like(x: Value, *, dtype: object = None) -> Array:
-    """An array of the shape and dtype of `x`, all 1."""
+    """An array of the shape of `x`, all 1; `dtype` is by default that of `x`.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return full_like(x, 1, dtype=dtype)
 
 
@@ -100,7 +127,11 @@ def _given(dtype: object) -> DType | None:
 def arange(
     start: float, stop: float | None = None, step: float = 1, *, dtype: object = None
 ) -> Array:
-    """The numbers `start`, `start + step`, ... below `stop`; with one argument, from 0 below it."""
+    """The numbers `start`, `start + step`, ... below `stop`; with one argument, from 0 below it.
+
+    `dtype` is by default int32 for whole numbers and float32 for others. Raises `DTypeError` if a
+    number does not fit the dtype.
+    """
     if stop is None:
         start, stop = 0, start
     whole = all(isinstance(v, (int, np.integer)) for v in (start, stop, step))
@@ -136,7 +167,10 @@ def class_numbers(labels: Array, classes: int) -> tuple[Array, Array]:
 def linspace(
     start: float, stop: float, num: int, *, dtype: object = None, endpoint: bool = True
 ) -> Array:
-    """`num` numbers at equal distances from `start` to `stop`."""
+    """`num` numbers at equal distances from `start` to `stop`, which is the last with `endpoint`.
+
+    They are of `dtype`, by default float32. Raises `DTypeError` for a dtype that is not supported.
+    """
     gaps = max(num - 1 if endpoint else num, 1)
     chosen = as_dtype(dtype) if dtype is not None else F32
     if current_trace() is None:
@@ -145,7 +179,11 @@ def linspace(
 
 
 def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: object = F32) -> Array:
-    """A matrix with 1 on diagonal `k` and 0 elsewhere."""
+    """A matrix of `rows` rows and `columns` columns (as many, by default) with 1 on diagonal `k`.
+
+    The others are 0; diagonal 1 lies above the main one, -1 below it. The elements are of `dtype`.
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     columns = rows if columns is None else columns
     if current_trace() is None:
         return np.eye(rows, columns, k, dtype=as_dtype(dtype))
@@ -153,7 +191,11 @@ def eye(rows: int, columns: int | None = None, *, k: int = 0, dtype: object = F3
 
 
 def one_hot(labels: Array, classes: int, *, dtype: object = F32) -> Array:
-    """Along a new last axis of extent `classes`: 1 at the place that the label names, else 0."""
+    """Along a new last axis of extent `classes`: 1 at the place that the label names, else 0.
+
+    `labels` are integers of any shape; one out of range has a row of zeros. The result is of
+    `dtype`. Gradient: none. Raises `DTypeError` if the labels are no integers.
+    """
     if not is_integer(getattr(labels, "dtype", I64)):
         raise error(
             DTypeError,

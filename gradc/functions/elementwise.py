@@ -53,14 +53,46 @@ ARRAY_API = {"negative": "neg", "subtract": "sub", "multiply": "mul", "divide": 
 PUBLIC_ROWS = [n for n in ROWS if not OPS[n].internal and n not in ARRAY_API.values()]
 """The rows whose functions are of the interface by their own names."""
 negative, subtract, multiply, divide = (_elementwise(OPS[r], n) for n, r in ARRAY_API.items())
-positive = traces(np.positive)(Value.copy)
-pow = traces(np.power, operands=0)(power)
 NUMPY_UFUNCS[np.fabs] = ROWS["abs"]
+
+
+@traces(np.positive)
+def positive(x: Value) -> Array:
+    """`+x`: the same elements, of any shape and dtype. Gradient: `g`, that of the result."""
+    return x.copy()
+
+
+@traces(np.power, operands=0)
+def pow(base: Array, exponent: Array) -> Array:
+    """`base ** exponent` of each element.
+
+    Both are arrays of float32 or float64, or Python scalars, broadcast and promoted. A whole Python
+    number as the exponent is a few multiplications, and may be taken of integers too if it is not
+    negative.
+
+    Gradient, where `g` is the one of the result `y`, for bases above 0:
+        d_base = g * (exponent * base ** (exponent - 1))
+        d_exponent = g * (y * log(base))
+
+    Raises `ShapeError` if the shapes do not broadcast, `DTypeError` for another dtype.
+    """
+    return power(base, exponent)
 
 
 @traces(np.where, operands=0)
 def where(condition: Array, a: Array, b: Array) -> Array:
-    """Elements of `a` where the condition holds, of `b` elsewhere."""
+    """Elements of `a` where the condition holds, of `b` elsewhere.
+
+    `condition` is an array of bools; `a` and `b` are arrays of any dtype, or Python scalars. All
+    three are broadcast, `a` and `b` promoted to the dtype of the result.
+
+    Gradient, where `g` is the one of the result:
+        d_a = where(condition, g, 0)
+        d_b = where(condition, 0, g)
+
+    Raises `ShapeError` if the shapes do not broadcast, `DTypeError` if the condition is no bool or
+    the dtypes have none in common.
+    """
     return apply("where", condition, a, b)
 
 
@@ -78,10 +110,12 @@ def _eager_astype(x: Any, dtype: object) -> Any:
 
 @traces(eager=_eager_astype)
 def astype(x: Value, dtype: object) -> Array:
-    """The elements converted to `dtype`.
+    """The elements of `x` converted to `dtype` (`gd.float32`, `"int32"`, ...); the shape stays.
 
     A real number becomes its integer part: where that is out of range, the nearest integer in it,
-    and NaN becomes 0. (NumPy's own `astype` leaves these to the processor.)
+    and NaN becomes 0. (NumPy's own `astype` leaves these to the processor.) A cast to bool asks
+    which elements are not zero. Gradient: `g` converted back to the dtype of `x`, where both are
+    floating-point. Raises `DTypeError` for a dtype that is not supported.
     """
     return x.astype(dtype)
 
@@ -92,7 +126,17 @@ def _eager_clip(x: Any, min: Any = None, max: Any = None) -> Any:
 
 @traces(eager=_eager_clip)
 def clip(x: Value, min: Any = None, max: Any = None) -> Array:
-    """The elements moved into [min, max]."""
+    """The elements of `x` moved into [`min`, `max`], each of which may be left out.
+
+    `x` is an array of numbers; the bounds are scalars or arrays that broadcast. NaN stays NaN. The
+    result has the dtype that all of them promote to.
+
+    Gradient, where `g` is the one of the result: `g` where an element lies within, its bounds
+    included, else 0; that of a bound is `g` where it was taken.
+
+    Raises `ShapeError` if the shapes do not broadcast, `DTypeError` if the dtypes have none in
+    common.
+    """
     return x.clip(min, max)
 
 

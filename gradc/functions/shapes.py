@@ -19,31 +19,51 @@ from .elementwise import where
 
 @traces(np.reshape)
 def reshape(x: Value, shape: int | Sequence[int]) -> Array:
-    """The same elements in row-major order in another shape; one extent may be -1."""
+    """The elements of `x` in row-major order in another `shape`; one extent may be -1 and is found.
+
+    Any dtype, which stays. Gradient: `g` in the shape of `x`. Raises `ShapeError` if the shape has
+    not as many elements.
+    """
     return x.reshape(shape)
 
 
 @traces(np.transpose)
 def permute_dims(x: Value, axes: Sequence[int] | None = None) -> Array:
-    """The axes in another order, by default reversed."""
+    """The axes of `x` in the order `axes`, by default reversed; negative ones count from the end.
+
+    Any dtype, which stays. Gradient: `g` with its axes put back. Raises `ShapeError` unless each
+    axis is named once.
+    """
     return x.transpose(*(axes or ()))
 
 
 @traces(np.matrix_transpose)
 def matrix_transpose(x: Value) -> Array:
-    """The last two axes exchanged."""
+    """The last two axes of `x` exchanged.
+
+    Any dtype, which stays. Gradient: `g` with its own exchanged. Raises `ShapeError` if `x` has
+    fewer than two axes.
+    """
     return x.mT
 
 
 @traces(np.swapaxes)
 def swapaxes(x: Value, axis1: int, axis2: int) -> Array:
-    """Two axes exchanged."""
+    """The axes `axis1` and `axis2` of `x` exchanged; negative ones count from the end.
+
+    Any dtype, which stays. Gradient: `g` with its own exchanged. Raises `ShapeError` for an axis
+    that `x` does not have.
+    """
     return x.swapaxes(axis1, axis2)
 
 
 @traces(np.moveaxis)
 def moveaxis(x: Value, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Array:
-    """Axes `source` put at the places `destination`, the others in their order."""
+    """The axes `source` of `x` put at the places `destination`, the others in their order.
+
+    Each is an axis or several; negative ones count from the end. Any dtype, which stays. Gradient:
+    `g` with its axes put back. Raises `ShapeError` for an axis that `x` does not have.
+    """
     sources = [source] if isinstance(source, int) else source
     targets = [destination] if isinstance(destination, int) else destination
     pairs = {t % x.ndim: s % x.ndim for s, t in zip(sources, targets, strict=True)}
@@ -53,31 +73,49 @@ def moveaxis(x: Value, source: int | tuple[int, ...], destination: int | tuple[i
 
 @traces(np.expand_dims)
 def expand_dims(x: Value, axis: int | tuple[int, ...] = 0) -> Array:
-    """New axes of extent 1 at the places `axis` of the result."""
+    """`x` with new axes of extent 1, which have the places `axis` in the result.
+
+    Any dtype, which stays. Gradient: `g` in the shape of `x`. Raises `ShapeError` for a place that
+    the result does not have.
+    """
     return x.expand_dims(axis)
 
 
 @traces(np.squeeze)
 def squeeze(x: Value, axis: Axis = None) -> Array:
-    """Without the axes of extent 1 named by `axis`."""
+    """`x` without the axes of extent 1 named by `axis`, by default without any.
+
+    Any dtype, which stays. Gradient: `g` in the shape of `x`. Raises `ShapeError` for an axis of
+    another extent.
+    """
     return x.squeeze(axis)
 
 
 @traces(np.ravel)
 def ravel(x: Value) -> Array:
-    """All elements in row-major order, in one axis."""
+    """All elements of `x` in row-major order, in one axis.
+
+    Any dtype, which stays. Gradient: `g` in the shape of `x`.
+    """
     return x.ravel()
 
 
 @traces(np.broadcast_to)
 def broadcast_to(x: Value, shape: Sequence[int]) -> Array:
-    """The array repeated to `shape` by NumPy's rule."""
+    """`x` repeated to `shape` by NumPy's rule: extents are equal or 1, counted from the last axis.
+
+    Any dtype, which stays. Gradient: `g` summed over what was repeated. Raises `ShapeError` if the
+    rule is broken.
+    """
     return x.broadcast_to(shape)
 
 
 @traces(np.broadcast_arrays, operands=0)
 def broadcast_arrays(*arrays: Array) -> Array:
-    """All arrays repeated to their common shape."""
+    """All `arrays` repeated to their common shape, as a tuple; their dtypes stay.
+
+    Gradient: each `g` summed over what was repeated. Raises `ShapeError` if there is no such shape.
+    """
     owner = owner_of(arrays)
     values = [lifted(owner, a, values_in(arrays)) for a in arrays]
     try:
@@ -90,13 +128,21 @@ def broadcast_arrays(*arrays: Array) -> Array:
 
 @traces(np.flip)
 def flip(x: Value, axis: Axis = None) -> Array:
-    """The order of the elements reversed along `axis`, by default along all."""
+    """The order of the elements of `x` reversed along `axis` (one or several), by default all.
+
+    Any dtype, which stays. Gradient: `g` reversed. Raises `ShapeError` for an axis that `x` does
+    not have.
+    """
     return x.flip(axes=normal_axes(axis, x.ndim))
 
 
 @traces(np.concatenate, operands=0)
 def concat(arrays: Sequence[Array], axis: int | None = 0) -> Array:
-    """The arrays one after the other along `axis`; `None` flattens them first."""
+    """The `arrays` one after the other along `axis`; `None` flattens them first.
+
+    Their dtypes are promoted to one. Gradient: the parts of `g`. Raises `ShapeError` if their other
+    axes differ, `DTypeError` if the dtypes have none in common.
+    """
     owner = values_in(arrays)[0].owner
     values = promoted(owner, arrays)
     if axis is None:
@@ -107,14 +153,22 @@ def concat(arrays: Sequence[Array], axis: int | None = 0) -> Array:
 
 @traces(np.stack, operands=0)
 def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
-    """The arrays, which have one shape, along a new axis."""
+    """The `arrays`, which have one shape, along a new axis at the place `axis`.
+
+    Their dtypes are promoted to one. Gradient: the parts of `g`. Raises `ShapeError` if the shapes
+    differ, `DTypeError` if the dtypes have none in common.
+    """
     owner = values_in(arrays)[0].owner
     return concat([a.expand_dims(axis) for a in promoted(owner, arrays)], axis)
 
 
 @traces(np.roll)
 def roll(x: Value, shift: int, axis: int | None = None) -> Array:
-    """Elements moved `shift` places along `axis`, those at the end to the beginning."""
+    """The elements of `x` moved `shift` places along `axis`, those at the end to the beginning.
+
+    Without an axis it is the flattened array that is rolled. Any dtype, which stays. Gradient: `g`
+    rolled back. Raises `ShapeError` for an axis that `x` does not have.
+    """
     if axis is None:
         return roll(x.ravel(), shift, 0).reshape(x.shape)
     (chosen,) = normal_axes(axis, x.ndim)
@@ -126,16 +180,35 @@ def roll(x: Value, shift: int, axis: int | None = None) -> Array:
 
 @traces(np.tril)
 def tril(x: Value, k: int = 0) -> Array:
-    """The lower triangle of the last two axes; zero above diagonal `k`."""
-    rows, columns = x.shape[-2:]
-    return where(np.tri(rows, columns, k, dtype=bool), x, 0)
+    """The lower triangle of the last two axes of `x`; zero above diagonal `k`.
+
+    Diagonal 1 lies above the main one, -1 below it.
+
+    Any dtype, which stays. Gradient: `g` in the triangle, else 0. Raises `ShapeError` if `x` has
+    fewer than two axes.
+    """
+    return where(_lower_triangle(x, k), x, 0)
 
 
 @traces(np.triu)
 def triu(x: Value, k: int = 0) -> Array:
-    """The upper triangle of the last two axes; zero below diagonal `k`."""
+    """The upper triangle of the last two axes of `x`; zero below diagonal `k`.
+
+    Diagonal 1 lies above the main one, -1 below it.
+
+    Any dtype, which stays. Gradient: `g` in the triangle, else 0. Raises `ShapeError` if `x` has
+    fewer than two axes.
+    """
+    return where(_lower_triangle(x, k - 1), 0, x)
+
+
+def _lower_triangle(x: Value, k: int) -> Array:
+    """A mask of the last two axes of `x`, true up to diagonal `k`."""
+    if x.ndim < 2:
+        message = f"a triangle has at least two axes, got {x.spec!r}"
+        raise error(ShapeError, "GC124", message)
     rows, columns = x.shape[-2:]
-    return where(np.tri(rows, columns, k - 1, dtype=bool), 0, x)
+    return np.tri(rows, columns, k, dtype=bool)
 
 
 NUMPY_FUNCTIONS[np.shape] = lambda x: x.shape

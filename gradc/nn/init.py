@@ -55,24 +55,37 @@ def generator(rng: Generator) -> np.random.Generator:
 
 
 def constant(shape: Shape, value: float, *, dtype: object = F32) -> Initialised:
-    """Every element is `value`."""
+    """An array of `shape` and `dtype` with every element `value`.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return _initialised(np.full(shape, value), dtype, ("constant", float(value)))
 
 
 def zeros(shape: Shape, *, dtype: object = F32) -> Initialised:
-    """Every element is 0."""
+    """An array of `shape` and `dtype`, all 0.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return constant(shape, 0.0, dtype=dtype)
 
 
 def ones(shape: Shape, *, dtype: object = F32) -> Initialised:
-    """Every element is 1."""
+    """An array of `shape` and `dtype`, all 1.
+
+    Raises `DTypeError` for a dtype that is not supported.
+    """
     return constant(shape, 1.0, dtype=dtype)
 
 
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Uniform in [low, high)."""
+    """An array of `shape` and `dtype`, uniform in [`low`, `high`).
+
+    `rng` is a NumPy generator or a seed; without one every run draws other numbers. Raises
+    `DTypeError` for a dtype that is not supported.
+    """
     values = generator(rng).uniform(low, high, shape)
     return _initialised(values, dtype, ("uniform", float(low), float(high)))
 
@@ -80,7 +93,11 @@ def uniform(
 def normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Normal with the given mean and standard deviation."""
+    """An array of `shape` and `dtype`, normal with the given `mean` and standard deviation `std`.
+
+    `rng` is a NumPy generator or a seed; without one every run draws other numbers. Raises
+    `DTypeError` for a dtype that is not supported.
+    """
     values = generator(rng).normal(mean, std, shape)
     return _initialised(values, dtype, ("normal", float(mean), float(std)))
 
@@ -100,7 +117,13 @@ def _fans(shape: Shape) -> tuple[int, int]:
 def xavier_uniform(
     shape: Shape, gain: float = 1.0, *, rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Uniform with bound `gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio, 2010)."""
+    """Uniform with bound `gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio, 2010).
+
+    `shape` is (out, in, ...): fan_in is `in` times the extents after it, fan_out `out` times these.
+    The elements are of `dtype`. `rng` is a NumPy generator or a seed; without one every run draws
+    other numbers. Raises `ArgumentError` for fewer than two axes, `DTypeError` for a dtype that is
+    not supported.
+    """
     bound = gain * math.sqrt(6.0 / sum(_fans(shape)))
     return uniform(shape, -bound, bound, rng=rng, dtype=dtype)
 
@@ -108,14 +131,26 @@ def xavier_uniform(
 def xavier_normal(
     shape: Shape, gain: float = 1.0, *, rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Normal with deviation `gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio, 2010)."""
+    """Normal with deviation `gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio, 2010).
+
+    `shape` is (out, in, ...): fan_in is `in` times the extents after it, fan_out `out` times these.
+    The elements are of `dtype`. `rng` is a NumPy generator or a seed; without one every run draws
+    other numbers. Raises `ArgumentError` for fewer than two axes, `DTypeError` for a dtype that is
+    not supported.
+    """
     return normal(shape, 0.0, gain * math.sqrt(2.0 / sum(_fans(shape))), rng=rng, dtype=dtype)
 
 
 def kaiming_uniform(
     shape: Shape, *, gain: float = math.sqrt(2), rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Uniform with bound `gain * sqrt(3 / fan_in)`; the gain is that of relu (He et al., 2015)."""
+    """Uniform with bound `gain * sqrt(3 / fan_in)`; the gain is that of relu (He et al., 2015).
+
+    `shape` is (out, in, ...): fan_in is `in` times the extents after it, fan_out `out` times these.
+    The elements are of `dtype`. `rng` is a NumPy generator or a seed; without one every run draws
+    other numbers. Raises `ArgumentError` for fewer than two axes, `DTypeError` for a dtype that is
+    not supported.
+    """
     bound = gain * math.sqrt(3.0 / _fans(shape)[0])
     return uniform(shape, -bound, bound, rng=rng, dtype=dtype)
 
@@ -123,7 +158,13 @@ def kaiming_uniform(
 def kaiming_normal(
     shape: Shape, *, gain: float = math.sqrt(2), rng: Generator = None, dtype: object = F32
 ) -> Initialised:
-    """Normal with deviation `gain / sqrt(fan_in)`; the gain is that of relu (He et al., 2015)."""
+    """Normal with deviation `gain / sqrt(fan_in)`; the gain is that of relu (He et al., 2015).
+
+    `shape` is (out, in, ...): fan_in is `in` times the extents after it, fan_out `out` times these.
+    The elements are of `dtype`. `rng` is a NumPy generator or a seed; without one every run draws
+    other numbers. Raises `ArgumentError` for fewer than two axes, `DTypeError` for a dtype that is
+    not supported.
+    """
     return normal(shape, 0.0, gain / math.sqrt(_fans(shape)[0]), rng=rng, dtype=dtype)
 
 

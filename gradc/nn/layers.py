@@ -18,8 +18,15 @@ from .module import Module
 class Linear(Module):
     """`y = x @ weight.T + bias` over the last axis of `x`.
 
-    `weight` is [out_features, in_features]; both start uniform in +-1/sqrt(in_features). `rng` is a
-    NumPy generator or a seed.
+    `x` is `[..., in_features]` and `y` is `[..., out_features]`. `weight` is [out_features,
+    in_features], `bias` is [out_features], or None with `bias=False`; both start uniform in
+    +-1/sqrt(in_features), drawn from `rng`, a NumPy generator or a seed (None: other numbers on
+    every run). They are of `dtype`, float32 or float64.
+
+    Gradients, where `g` is the one of `y`: `g @ weight` of `x`, `g.T @ x` of `weight`, `g` summed
+    over all but the last axis of `bias`. Raises `ArgumentError` for sizes that are none,
+    `DTypeError` for another dtype; called, `ShapeError` if the last axis of `x` is not
+    `in_features`.
     """
 
     def __init__(
@@ -46,7 +53,11 @@ class Linear(Module):
 
 
 class Sequential(Module):
-    """Layers and functions, one after the other: `nn.Sequential(nn.Linear(2, 8), nn.relu)`."""
+    """Layers and functions, one after the other: `nn.Sequential(nn.Linear(2, 8), nn.relu)`.
+
+    Each of `layers` is called with what the one before it returned. `len`, indices and loops are
+    those of a list. What they raise comes from the layers.
+    """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         self.layers = list(layers)

@@ -30,19 +30,35 @@ def _same_shape(name: str, prediction: Any, target: Any) -> None:
 
 
 def mse(prediction: Any, target: Any) -> Any:
-    """The mean squared error."""
+    """The mean squared error, `mean((prediction - target) ** 2)`.
+
+    `prediction` and `target` are arrays of float32 or float64 of one shape; a scalar comes out.
+    Gradient: `g * 2 * (prediction - target) / count`. Raises `ShapeError` if the shapes differ: a
+    loss does not broadcast; `DTypeError` if the dtypes have none in common.
+    """
     _same_shape("mse", prediction, target)
     return fn.mean(fn.square(prediction - target))
 
 
 def l1(prediction: Any, target: Any) -> Any:
-    """The mean absolute error."""
+    """The mean absolute error, `mean(abs(prediction - target))`.
+
+    `prediction` and `target` are arrays of float32 or float64 of one shape; a scalar comes out.
+    Gradient: `g * sign(prediction - target) / count`. Raises `ShapeError` if the shapes differ: a
+    loss does not broadcast; `DTypeError` if the dtypes have none in common.
+    """
     _same_shape("l1", prediction, target)
     return fn.mean(fn.abs(prediction - target))
 
 
 def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
-    """Half the square of an error up to `delta`, linear beyond it (Huber, 1964)."""
+    """The mean of `d ** 2 / 2` up to `delta`, `delta * (d - delta / 2)` beyond it (Huber, 1964).
+
+    Here `d` is `abs(prediction - target)`. `prediction` and `target` are arrays of float32 or
+    float64 of one shape; a scalar comes out. Gradient: that of `prediction - target`, clipped to
+    +-`delta`, over the count. Raises `ShapeError` if the shapes differ: a loss does not broadcast;
+    `DTypeError` if the dtypes have none in common.
+    """
     _same_shape("huber", prediction, target)
     error = prediction - target
     inner = fn.clip(error, -delta, delta)  # then neither part has an infinite slope
@@ -52,14 +68,23 @@ def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
 def cross_entropy(logits: Any, labels: Any) -> Any:
     """The mean over samples of `-log(softmax(logits))` at the label.
 
-    `logits` is [..., classes] and `labels` holds integers from 0 to classes - 1 in the shape of
-    the leading axes. A label out of range is a `DataError` when the program runs.
+    `logits` is [..., classes], of float32 or float64; `labels` holds integers from 0 to classes - 1
+    in the shape of the leading axes; a scalar comes out. Gradient of the logits: `g *
+    (softmax(logits) - one_hot(labels)) / samples`. Raises `ShapeError` if the shapes do not fit,
+    `DTypeError` if the labels are no integers, and `DataError` when the program runs and a label is
+    out of range.
     """
     return nll(fn.log_softmax(logits, -1), labels, _name="cross_entropy")
 
 
 def nll(log_probabilities: Any, labels: Any, *, _name: str = "nll") -> Any:
-    """The mean negative log-likelihood: of `log_probabilities` [..., classes], at the label."""
+    """The mean negative log-likelihood: of `log_probabilities` [..., classes], at the label.
+
+    `log_probabilities` is of float32 or float64, such as `log_softmax` gives; `labels` holds
+    integers from 0 to classes - 1 in the shape of the leading axes; a scalar comes out. Gradient:
+    `-g * one_hot(labels) / samples`. Raises `ShapeError` if the shapes do not fit, `DTypeError` if
+    the labels are no integers, and `DataError` when the program runs and a label is out of range.
+    """
     chosen = _chosen(_name, log_probabilities, labels)
     return -fn.mean(fn.sum(fn.where(chosen, log_probabilities, 0.0), -1))
 
@@ -90,13 +115,23 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
 
 
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
-    """The mean of `-target log(p) - (1 - target) log(1 - p)` with `p = sigmoid(logits)`."""
+    """The mean of `-target * log(p) - (1 - target) * log(1 - p)` with `p = sigmoid(logits)`.
+
+    `logits` and `target` are arrays of float32 or float64 of one shape; a scalar comes out,
+    computed so that nothing overflows. Gradient of the logits: `g * (p - target) / count`. Raises
+    `ShapeError` if the shapes differ: a loss does not broadcast; `DTypeError` if the dtypes have
+    none in common.
+    """
     _same_shape("binary_cross_entropy_with_logits", logits, target)
     return fn.mean(softplus(logits) - logits * target)
 
 
 def accuracy(logits: Any, labels: Any) -> Any:
-    """The share of rows whose greatest logit is at the label, in float32."""
+    """The share of rows whose greatest logit is at the label, in float32.
+
+    `logits` is [..., classes], of numbers; `labels` holds integers in the shape of the leading
+    axes; a scalar comes out. Gradient: none. Raises `ShapeError` if the shapes do not broadcast.
+    """
     if item_bytes(labels.dtype) < item_bytes(I32):
         labels = fn.astype(labels, I32)  # so that every class number fits
     hits = fn.astype(fn.argmax(logits, -1), labels.dtype) == labels

@@ -16,15 +16,20 @@ from ..tree import leaves_with_paths
 
 
 class Module:
-    """Base class of layers and models.
+    """Base class of layers and models: an object that holds arrays, and other modules.
 
-    class MLP(nn.Module):
-        def __init__(self, rng):
-            self.fc1 = nn.Linear(784, 128, rng=rng)
-            self.fc2 = nn.Linear(128, 10, rng=rng)
+        class MLP(nn.Module):
+            def __init__(self, rng):
+                self.fc1 = nn.Linear(784, 128, rng=rng)
+                self.fc2 = nn.Linear(128, 10, rng=rng)
 
-        def __call__(self, x):
-            return self.fc2(nn.relu(self.fc1(x)))
+            def __call__(self, x):
+                return self.fc2(nn.relu(self.fc1(x)))
+
+    There is nothing to register: every array among its attributes, also in lists, tuples, dicts and
+    other modules there, is a parameter under its dotted path, such as `fc1.weight`. An array
+    reached by two paths is one parameter (tied weights). Numbers, strings and functions are
+    configuration.
     """
 
     def tree_children(self) -> Mapping[str, Any]:

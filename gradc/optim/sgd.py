@@ -22,10 +22,17 @@ Schedule = Callable[[Any], Any]
 
 
 class SGD:
-    """`b = momentum * b + (1 - dampening) * (g + weight_decay * p)`, then `p = p - lr * b`.
+    """Gradient descent with momentum and weight decay, as `torch.optim.SGD`.
 
-    With `nesterov` the step is along `g + momentum * b` instead. `lr` is a number, which is the
-    default of a run-time argument, or a `Schedule`.
+        g = g + weight_decay * p
+        b = momentum * b + (1 - dampening) * g        (the first time b = g)
+        p = p - lr * b                                (with nesterov: p - lr * (g + momentum * b))
+
+    `lr`, at least 0, is the default of an argument of the step (`step(x, y, lr=0.01)`); a function
+    of the step counter, which starts at 0, is traced into the step instead. `momentum` of 0 keeps
+    no buffer `b`; `dampening` and `weight_decay` are 0 unless given; `nesterov` needs a momentum
+    and no dampening. Parameters are float32 or float64 of any shape; the state `{"momentum": ...}`
+    has their shapes and dtypes. Raises `ArgumentError` for a value out of its range.
     """
 
     def __init__(
@@ -54,7 +61,7 @@ class SGD:
         return f"SGD({', '.join(set_values)})"
 
     def init(self, params: Any) -> dict[str, Any]:
-        """The state before the first step."""
+        """The state before the first step: zeros like `params`, if there is momentum."""
         if not self.momentum:
             return {}
         buffers: dict[int, Any] = {}
@@ -72,7 +79,10 @@ class SGD:
         return state
 
     def update(self, params: Any, grads: Any, state: Any, lr: Any) -> tuple[Any, Any]:
-        """Parameters and state after one step along `grads`."""
+        """Parameters and state after one step along `grads`, which has the nesting of `params`.
+
+        `state` is what `init` or the last `update` returned, `lr` a number or a traced scalar.
+        """
         if self.weight_decay:
             grads = map_leaves(lambda p, g: g + self.weight_decay * p, params, grads)
         new_state = dict(state)

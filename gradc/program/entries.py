@@ -49,12 +49,21 @@ class EntryDef:
 
 
 def query(fn: Callable[..., Any], *specs: Any) -> EntryDef:
-    """An entry point `fn(state, *args) -> outputs` that reads the state and leaves it as it is."""
+    """An entry point `fn(state, *args) -> outputs` that reads the state and leaves it as it is.
+
+    `specs` are those of the arguments after the state, specs or arrays in any nesting of dtypes and
+    shapes. For `gd.program`, which raises what tracing `fn` raises, `TraceError` and the like.
+    """
     return EntryDef(fn, specs, False)
 
 
 def update(fn: Callable[..., Any], *specs: Any) -> EntryDef:
-    """An entry point `fn(state, *args) -> (new_state, outputs)` that replaces the state."""
+    """An entry point `fn(state, *args) -> (new_state, outputs)` that replaces the state.
+
+    `specs` are those of the arguments after the state, specs or arrays in any nesting; the new
+    state must have the nesting, shapes and dtypes of the old one. For `gd.program`, which raises
+    `TraceError` or `ShapeError` if it has not, and what tracing `fn` raises.
+    """
     return EntryDef(fn, specs, True)
 
 

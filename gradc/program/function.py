@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 class Function(Visible, Quick):
     """A compiled function of arrays; call it like the Python function it came from.
 
-    Arrays must have the shapes and dtypes it was compiled for; the first call builds the C. A
+    Made by `gd.compile`. Arrays must have the shapes and dtypes it was compiled for; the first call
+    builds the C. `source`, `header`, `graph`, `plan`, `kernels` and `stages` show what was made. A
     pickle holds the C, not the Python function. Calls of one function take turns; what
     `copy.deepcopy` gives has an arena of its own and can run beside it.
     """
@@ -127,11 +128,19 @@ def compile(  # noqa: A001 (as NumPy-like compilers call it)
     cflags: Sequence[str] = (),
     cache_dir: str | Path | None = None,
 ) -> Function:
-    """Compile `fn` for arguments like `args` (specs or arrays, in any nesting).
+    """Compile `fn` for arguments like `args`: specs or arrays, in any nesting; a `gd.Function`.
 
-    `target` is "native" (this machine's vector unit) or "portable" (plain ISO C). `compiler` and
-    `cflags` go to the C compiler, `cache_dir` overrides where builds are kept. Raises what tracing
-    raises; the C compiler first runs when the function is first called.
+    Results have the nesting, shapes and dtypes that `fn` gave; in C they are called after their
+    keys, those of `value_and_grad` are `value` and `d_x`, others `out`.
+
+    `name` is what the C functions are called, a C identifier. `target` is "native" (the vector unit
+    of this machine) or "portable" (plain ISO C). `compiler` is a command, such as "clang" or "zig";
+    without it `$CC` decides, else what is found. `cflags` are added to gradc's own flags.
+    `cache_dir` is where builds are kept. By default the name is that of `fn`.
+
+    Raises `TraceError`, `ShapeError`, `DTypeError` or `UnsupportedError` at the line of `fn` that
+    cannot be traced, `ArgumentError` for an option that means nothing. The C compiler runs when the
+    function is first called, which raises `BuildError` if there is none or it refuses.
     """
     label = str(name or getattr(fn, "__name__", "function"))
     c_label = program_name(label if label != "<lambda>" else "function")
@@ -154,8 +163,10 @@ def compile(  # noqa: A001 (as NumPy-like compilers call it)
 def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """`compile` on the first call for each new combination of shapes, dtypes and settings.
 
-    The options are those of `compile`. `jitted.specialisations` maps what was told apart to
-    `Function`s. Inside a traced function `fn` is traced along.
+    `fn` is a function of arrays in any nesting, `options` are those of `compile`, and so is what a
+    call raises: `TraceError` and the like while tracing, `BuildError` while building.
+    `jitted.specialisations` maps what was told apart to `Function`s. Inside a traced function `fn`
+    is traced along.
     """
     known: dict[Any, Function] = {}
 

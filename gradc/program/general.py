@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 class Program(Visible):
     """A compiled program; each entry point is an attribute that can be called.
 
-    The first call builds the C. Calls of one program take turns, from whichever thread they come.
-    A pickle holds the C and the state, not the Python functions; `copy.deepcopy` gives a program
-    with a state of its own, `copy.copy` one that shares it.
+    Made by `gd.program`. The first call builds the C. Calls of one program take turns, from
+    whichever thread they come. `state` holds NumPy views of the struct by path. A pickle holds the
+    C and the state, not the Python functions; `copy.deepcopy` gives a program with a state of its
+    own, `copy.copy` one that shares it.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Program(Visible):
         return self._core.state
 
     def graph(self, entry: str) -> Graph:
-        """The graph of one entry point, after all passes."""
+        """The graph of the entry point called `entry`, after all passes."""
         return self._core.graph(entry)
 
     def __repr__(self) -> str:
@@ -112,11 +113,20 @@ def program(
     cache_dir: str | Path | None = None,
     **entries: EntryDef,
 ) -> Program:
-    """Compile a state and entry points made with `query` and `update` into one program.
+    """Compile a state and `entries` made with `query` and `update`; a `gd.Program`.
 
-    `state` is any nesting of arrays (modules included); its values are the initial state. Options
-    as in `compile`. In C the entry point `act` of program `agent` is `agent_act(agent_state *,
-    ...)`.
+    `state` is any nesting of arrays (modules included), of any shapes and dtypes; its values are
+    the initial state. Each entry is a method of the program, `prog.act(obs)`; in C it is
+    `agent_act(agent_state *, ...)`.
+
+    `name` is what the C functions are called, a C identifier. `target` is "native" (the vector unit
+    of this machine) or "portable" (plain ISO C). `compiler` is a command, such as "clang" or "zig";
+    without it `$CC` decides, else what is found. `cflags` are added to gradc's own flags.
+    `cache_dir` is where builds are kept.
+
+    Raises `TraceError`, `ShapeError`, `DTypeError` or `UnsupportedError` at the line of an entry
+    that cannot be traced or gives a new state unlike the old one, `ArgumentError` for an option or
+    a name that means nothing; the first call `BuildError` if the C cannot be built.
     """
     _check_labels(entries)
     options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)

@@ -62,8 +62,11 @@ class Params(Mapping[str, Array]):
 class TrainStep(Visible, Quick):
     """A compiled training step: `step(*batch, lr=None)` takes one step on one batch.
 
-    It returns the loss as a float, or (loss, {name: float}) if the loss function returns metrics.
-    `lr` replaces the optimizer's learning rate for this call. The first call builds the C.
+    Made by `gd.train_step`. It returns the loss as a float, or (loss, {name: float}) if the loss
+    function returns metrics. `lr` replaces the optimizer's learning rate for this call. The first
+    call builds the C. Arrays must have the shapes and dtypes of the specs; a call that raises has
+    changed nothing. `params` and `state` are NumPy views of the struct; `source`, `header`,
+    `graph`, `plan`, `kernels` and `stages` show what was made.
 
     `copy.deepcopy` gives a step with a state of its own, `copy.copy` one that shares it. A pickle
     holds the C, for every batch size that was asked for, and the state, but not the Python
@@ -138,12 +141,20 @@ class TrainStep(Visible, Quick):
 
     @user_errors
     def evaluate(self, *batch: Any) -> Any:
-        """The loss (and metrics) of one batch, without changing anything."""
+        """The loss (and metrics) of one batch, without changing anything.
+
+        `batch` is what a call takes. Raises `ShapeError`, `DTypeError` or `DataError` if it does
+        not fit.
+        """
         return self._entry("evaluate")(*batch)
 
     @user_errors
     def predict(self, *args: Any) -> Any:
-        """The function given as `predict=`, for one batch of inputs."""
+        """The function given as `predict=`, for one batch of inputs.
+
+        `args` are its arguments after the model. Raises `ArgumentError` if the step was made
+        without one, `ShapeError`, `DTypeError` or `DataError` if an input does not fit.
+        """
         if "predict" not in self._traces:
             raise fail(
                 ArgumentError,
@@ -157,10 +168,12 @@ class TrainStep(Visible, Quick):
     def many(
         self, data: Sequence[Any], order: Any, lr: float | None = None, metrics: bool = False
     ) -> Any:
-        """Run a step for each row of `order` (K, batch) of sample indices, in one C call.
+        """Run a step for each row of `order`, an array (K, batch) of sample numbers, in one C call.
 
-        `data` holds one array for each argument of the loss, with equal numbers of rows. Returns
-        the K losses as an array; with `metrics=True` also {name: array of K}.
+        `data` holds one array for each argument of the loss, with equal numbers of rows; `lr`
+        replaces the optimizer's learning rate. Returns the K losses as an array; with
+        `metrics=True` also {name: array of K}. Raises `ShapeError`, `DTypeError` or `DataError` for
+        data or an order that does not fit, `ArgumentError` for an `lr` where a schedule decides.
         """
         self._need_batch()
         if lr is not None and self.lr is None:
@@ -172,7 +185,11 @@ class TrainStep(Visible, Quick):
 
     @user_errors
     def for_batch(self, rows: int) -> TrainStep:
-        """The same step compiled for another number of rows; it shares this one's state."""
+        """The same step compiled for `rows` rows; it shares this one's state.
+
+        Raises `ShapeError` if the arguments of the loss share no first axis, `ArgumentError` for a
+        number that is none.
+        """
         self._need_batch()
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 1:
             message = f"a batch has at least one row, got {rows!r}"
@@ -234,7 +251,10 @@ class TrainStep(Visible, Quick):
 
     @user_errors
     def load_state_dict(self, tensors: Mapping[str, Any]) -> None:
-        """Replace the whole state; raises `CheckpointError` and changes nothing if it differs."""
+        """Replace the whole state by `tensors`, named arrays such as `state_dict` gives.
+
+        Raises `CheckpointError`, and changes nothing, if their names, shapes or dtypes differ.
+        """
         arrays = {name: np.asarray(value) for name, value in tensors.items()}
         check_tensors(arrays, self.state)
         with self.state.lock:
@@ -263,7 +283,10 @@ class TrainStep(Visible, Quick):
         return self._core.plans["step"]
 
     def check(self, seed: int = 0) -> CheckReport:
-        """Gradients against finite differences in float64, the C against its meaning in NumPy."""
+        """Gradients against finite differences in float64, the C against its meaning in NumPy.
+
+        The batch is drawn from `seed`. Returns a report; its `ok` says whether all is well.
+        """
         self._definition("checked against finite differences")
         return check_step(self, self._recipe, self._core, seed)
 
@@ -292,13 +315,27 @@ def train_step(
     cflags: Sequence[str] = (),
     cache_dir: str | Path | None = None,
 ) -> TrainStep:
-    """Compile `loss(model, *batch)` with its gradients and the optimizer's update into one step.
+    """Compile `loss(model, *batch)`, its gradients and the optimizer's update into one step.
 
-    `loss` returns a scalar, or (scalar, {name: metric}). `model` is a module or any nesting of
-    arrays, whose values are the initial parameters. `specs` describe a batch. `predict(model, x,
-    ...)` becomes `step.predict`. A numeric `optimizer.lr` is the default of an argument of the
-    step, a callable one is traced in. Options as in `compile`. Raises `TraceError` for a parameter
-    that no gradient reaches.
+    `loss` returns a scalar of float32 or float64, or (scalar, {name: metric}), where a metric is a
+    scalar too. `model` is an `nn.Module` or any nesting of arrays, whose values are the initial
+    parameters; those of float32 and float64 are trained. `optimizer` is one of `gd.optim`, or any
+    object with their `init(params)` and `update(params, grads, state, lr)`; a number as its `lr` is
+    the default of an argument of the step, a function of the step counter is traced in.
+
+    `specs` are the shapes and dtypes of a batch, one for each further argument of the loss
+    (`gd.f32[64, 784], gd.i32[64]`); a first extent that all share is the number of rows.
+    `predict(model, x, ...)` becomes `step.predict`; its arguments are the first of the batch.
+
+    `name` is what the C functions are called, a C identifier. `target` is "native" (the vector unit
+    of this machine) or "portable" (plain ISO C). `compiler` is a command, such as "clang" or "zig";
+    without it `$CC` decides, else what is found. `cflags` are added to gradc's own flags.
+    `cache_dir` is where builds are kept.
+
+    Returns a `gd.TrainStep`. Raises `TraceError` for a loss that is no scalar or a parameter that
+    no gradient reaches; `ShapeError`, `DTypeError` or `UnsupportedError` at the line that cannot be
+    traced; `ArgumentError` for an argument that means nothing. The first call raises `BuildError`
+    if there is no C compiler or it refuses.
     """
     options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
     recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)

@@ -58,5 +58,9 @@ class Visible:
         return self._core.build()
 
     def export(self, directory: str | Path) -> list[Path]:
-        """Write the C, the header, the runtime headers it uses and an example, `NAME_example.c`."""
+        """Write the C into a folder, `directory`, which is made if missing; the paths of the files.
+
+        They are the source, the header, the runtime headers it uses and an example,
+        `NAME_example.c`.
+        """
         return self._core.export(directory)

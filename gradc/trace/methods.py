@@ -191,6 +191,7 @@ class ArrayMethods:
         return self.swapaxes(-1, -2)
 
     def swapaxes(self, first: int, second: int) -> Value:
+        ((first,), (second,)) = (normal_axes(axis, self.ndim) for axis in (first, second))
         perm = list(range(self.ndim))
         perm[first], perm[second] = perm[second], perm[first]
         return self.transpose(tuple(perm))

@@ -52,7 +52,13 @@ class Traced:
 
 @user_errors
 def trace(fn: Callable[..., Any], *args: Any) -> Graph:
-    """The graph of `fn(*args)`. Arguments are specs or arrays, in any nesting of containers."""
+    """The graph of `fn(*args)`, which is run once on stand-ins for its arguments.
+
+    `args` are specs (`gd.f32[64, 784]`), arrays or numbers, in any nesting of dict, list, tuple,
+    dataclass and `nn.Module`; only their shapes and dtypes matter. `print(graph)` lists it,
+    `graph.dag` is a `networkx.DiGraph`. Raises `TraceError`, `ShapeError`, `DTypeError` or
+    `UnsupportedError` at the line of `fn` that cannot be traced.
+    """
     return trace_tree(fn, *args).graph
 
 

@@ -37,10 +37,10 @@ JOURNAL = "metrics.jsonl"
 
 
 class Trainer:
-    """Trains a step on data of any number of rows.
+    """Trains a step on data of any number of rows: `gd.Trainer(step).fit((x, y), epochs=5)`.
 
-    `step` is what `gradc.train_step` returns. The trainer keeps no parameters: they live in the
-    step, and several trainers may share one.
+    `step` is what `gd.train_step` returns. The trainer keeps no parameters: they live in the step,
+    and several trainers may share one. Raises `ArgumentError` for what is no step.
     """
 
     def __init__(self, step: Step) -> None:
@@ -71,20 +71,26 @@ class Trainer:
         drop_last: bool = False,
         lr: float | None = None,
     ) -> History:
-        """Train for `epochs` epochs; each draws every row once, in an order `seed` decides.
+        """Train for `epochs` epochs; each draws every row once, in an order that `seed` decides.
 
         `data` and `validation` are tuples of arrays with equal first axes (`np.memmap`s and torch
         tensors too), or iterables of batches, such as a torch `DataLoader`, which keep their own
-        order. The last short batch is trained on exactly, by a second specialisation of the step,
-        unless `drop_last`. `lr` overrides the step's learning rate.
+        order. Without `shuffle` rows come as they are. The last short batch is trained on exactly,
+        by a second specialisation of the step, unless `drop_last`. `lr` overrides the step's
+        learning rate. `validation` is evaluated after each epoch, as `val_loss` and so on.
 
         `checkpoint` is a `.safetensors` file, or a folder for `<name>.safetensors`; it is written
         after each epoch, and when Ctrl-C ends the run, with `metrics.jsonl` beside it. With
         `resume` a run continues from there, if there is one, until `epochs` epochs in all are done,
         and ends with the bytes it would have ended with uninterrupted.
 
-        Raises DataError, ShapeError or DTypeError if data does not fit the step, NonFiniteError if
-        the loss becomes NaN or infinite, CheckpointError if a checkpoint cannot be used.
+        `callbacks` are functions of an epoch's record, or objects with the methods of
+        `gradc.train.Callback`; `progress` shows a bar on a terminal and lines elsewhere.
+
+        Returns a `History` of one record an epoch. Raises `DataError`, `ShapeError` or `DTypeError`
+        if data does not fit the step, `NonFiniteError` if the loss becomes NaN or infinite,
+        `CheckpointError` if a checkpoint cannot be used, `ArgumentError` for a number that makes no
+        sense.
         """
         _check_counts(epochs=epochs, seed=seed)
         source = read(data, self.step)
@@ -164,15 +170,21 @@ class Trainer:
 
     @user_errors
     def evaluate(self, data: Any) -> Record:
-        """The means of the loss and of each metric over all rows: `{"loss": ..., ...}`.
+        """The means of the loss and of each metric over all rows of `data`: `{"loss": ..., ...}`.
 
-        Short batches are computed exactly and count by their rows.
+        Data is what `fit` takes; short batches are computed exactly and count by their rows. Raises
+        `DataError`, `ShapeError` or `DTypeError` if it does not fit the step.
         """
         return _evaluate(read(data, self.step))
 
     @user_errors
     def predict(self, *inputs: Any) -> Any:
-        """The step's `predict` on any number of rows; outputs are joined along their first axis."""
+        """The step's `predict` on any number of rows; outputs are joined along their first axis.
+
+        `inputs` are its arguments after the model, arrays with equal first axes. Raises
+        `ArgumentError` if the step was made without `predict`, `DataError`, `ShapeError` or
+        `DTypeError` if they do not fit.
+        """
         arrays = tuple(as_array(x, f"inputs[{i}]") for i, x in enumerate(inputs))
         if self.step.batch is None or not arrays or any(a.ndim == 0 for a in arrays):
             return self.step.predict(*inputs)
@@ -184,12 +196,15 @@ class Trainer:
 
     @user_errors
     def save(self, path: PathLike) -> None:
-        """Write state and epoch count to one safetensors file, whole or not at all."""
+        """Write state and epoch count to one safetensors file at `path`, whole or not at all.
+
+        Raises `CheckpointError` if it cannot be written.
+        """
         _Files(Path(path), {}).save(self.step, self._position)
 
     @user_errors
     def load(self, path: PathLike) -> None:
-        """Take the state and the epoch count from a file that `save` or `fit` wrote.
+        """Take the state and the epoch count from the file `path` that `save` or `fit` wrote.
 
         Raises CheckpointError, and changes nothing, if one bit of the file is not what was written,
         or if it is of another model. A plain safetensors file from elsewhere that has the right
