@@ -82,3 +82,33 @@ def test_the_rows_of_a_large_update_are_copied_once_for_all_columns():
     (kernel,) = kernels_of(update, normal(512, 512), normal(20, 512), normal(20, 512))
     assert all(height <= 6 and depth == 20 for depth, height in (p.shape for p in kernel.scratch))
     assert kernel.scratch
+
+
+# Panels that are transposed on the way
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("shape", [(9, 8, 16), (20, 9, 35), (5, 64, 40), (12, 23, 11)])
+def test_a_product_with_a_transposed_matrix_is_what_its_graph_means(target, shape):
+    m, k, n = shape
+    compare(lambda a, b: a @ b.T, normal(m, k), normal(n, k), target=target)
+    compare(lambda a, b: a.T @ b.T, normal(k, m), normal(n, k), target=target)
+
+
+def test_two_contracted_axes_are_transposed_one_after_the_other():
+    def fn(a, b):
+        return gd.tensordot(a, b, axes=((1, 2), (1, 2)))
+
+    arrays = normal(8, 3, 16), normal(40, 3, 16)
+    assert "= transpose" in str(kernels_of(fn, *arrays)[0])
+    compare(fn, *arrays)
+
+
+def test_transposed_panels_in_c():
+    rng = np.random.default_rng(3)
+    for m, k, n in ((20, 9, 35), (8, 64, 48), (17, 30, 40)):
+        a, b = rng.normal(size=(m, k)), rng.normal(size=(n, k))
+        product = gd.compile(lambda a, b: a @ b.T, gd.f32[m, k], gd.f32[n, k], cflags=("-O1",))
+        np.testing.assert_allclose(
+            product(a.astype(np.float32), b.astype(np.float32)), a @ b.T, rtol=1e-4, atol=1e-4
+        )

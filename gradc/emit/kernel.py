@@ -29,6 +29,7 @@ from ..lower.nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
 )
 from ..ops.table import OPS
 from .expressions import (
@@ -119,6 +120,13 @@ class KernelPrinter:
                     w.line("GRADC_LANES")
                 with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
                     self.statements(s.body)
+            case Transpose():
+                self.needs.vectors.add((s.source.dtype, 8))
+                target = f"&{s.target}[{index_text(s.target_index)}]"
+                source = f"&{s.source.buffer}[{index_text(s.source.index)}]"
+                extents = (str(s.rows), str(s.columns))
+                args = (target, str(s.target_row), source, str(s.source_row), *extents)
+                w.call("gradc_transpose", args, ";", s.nodes)
             case Tile():
                 self._tile(s)
 

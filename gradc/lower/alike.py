@@ -28,6 +28,7 @@ from .nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
 )
 
 Key = Hashable
@@ -79,6 +80,9 @@ class _Numbers:
                 return If, tests, self.body(s.body)
             case For():
                 return For, self.var(s.var), s.lanes, self.body(s.body)
+            case Transpose():
+                target = self.of(s.target), self.index(s.target_index), s.target_row
+                return Transpose, target, self.expr(s.source), s.source_row, s.rows, s.columns
             case Tile():
                 return self.tile(s)
 

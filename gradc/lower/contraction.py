@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from ..dtypes import is_float, item_bytes
+from ..dtypes import F32, is_float, item_bytes
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten, substitute
 from ..passes.cost import LANES, LARGE_BYTES, MANY_ROWS, PLAIN_PRODUCTS, contraction_cost
 from ..passes.views import view
 from .folds import start_fold
-from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile
+from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile, Transpose
 from .pointwise import Body, Elements
 from .sweep import additions, sweep
 from .target import ColumnBlock, Target, column_blocks, row_blocks
@@ -252,6 +252,9 @@ class Contraction:
             Param(name, self.anchor.dtype, size, (size // width, width), written=True)
         )
         where = flatten(tuple(at(v) for v in depth), tuple(v.extent for v in depth)) * width
+        if self._turns(b, column, block):
+            self._transpose(b, column, start, block, Operand(name, where), body)
+            return Operand(name, where)
         with body.loops(depth) as inner:
             copied = Var("c", valid)
             source = substitute(b.offset, column, start + at(copied))
@@ -262,12 +265,46 @@ class Contraction:
                     Store(name, where + at(copied), Ref(value, self.anchor.dtype), nodes),
                 ))
             )  # fmt: skip
-            if valid < width:
-                padded = Var("c", width - valid)
-                nothing = Literal(0, self.anchor.dtype)
-                store = Store(name, where + at(padded) + valid, nothing, (self.anchor.id,))
-                inner.statements.append(For(padded, (store,)))
+            self._pad(Operand(name, where), block, inner)
         return Operand(name, where)
+
+    def _pad(self, panel: Operand, block: ColumnBlock, body: Body) -> None:
+        """Zeros behind the columns that exist."""
+        if block.valid < block.width:
+            padded = Var("c", block.width - block.valid)
+            nothing = Literal(0, self.anchor.dtype)
+            at_pad = panel.offset + at(padded) + block.valid
+            store = Store(panel.buffer, at_pad, nothing, (self.anchor.id,))
+            body.statements.append(For(padded, (store,)))
+
+    def _turns(self, b: Operand, column: Var, block: ColumnBlock) -> bool:
+        """Whether packing is a transposition, of a matrix with contiguous rows along the depth."""
+        last = self.axes.depth[-1]
+        return (
+            self.anchor.dtype == F32
+            and block.lanes > 1
+            and min(block.valid, last.extent) >= 8
+            and b.offset.affine
+            and b.offset.coefficient(last) == 1
+            and b.offset.coefficient(column) > 1
+        )
+
+    def _transpose(
+        self, b: Operand, column: Var, start: Index, block: ColumnBlock, panel: Operand, body: Body
+    ) -> None:
+        *outer, last = self.axes.depth
+        with body.loops(tuple(outer)) as inner:
+            source = substitute(substitute(b.offset, column, start), last, Index())
+            inner.statements.append(
+                Transpose(
+                    panel.buffer, substitute(panel.offset, last, Index()), block.width,
+                    Load(b.buffer, source, self.anchor.dtype), b.offset.coefficient(column),
+                    block.valid, last.extent, (self.anchor.id,),
+                )
+            )  # fmt: skip
+            if block.valid < block.width:
+                with inner.loop(last) as each:
+                    self._pad(panel, block, each)
 
     def _tile(self, tile: _Tile, cut: _Cut, a: Operand, b: Operand, body: Body) -> None:
         dtype, anchor, block = self.anchor.dtype, self.anchor, tile.block

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -41,6 +42,7 @@ from .nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
 )
 
 Buffer = np.ndarray[Any, Any]
@@ -127,6 +129,11 @@ class _Scope:
             case For():
                 for k in range(s.var.first, s.var.extent, s.var.step):
                     self.inner(**{s.var.name: k}).run(s.body)
+            case Transpose():
+                for r, c in product(range(s.rows), range(s.columns)):
+                    source = replace(s.source, index=s.source.index + (r * s.source_row + c))
+                    where = s.target_index + (c * s.target_row + r)
+                    self._store(s.target, where, self._value(source))
             case Tile():
                 self._tile(s)
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..index import Index, Var
-from .nest import For, If, Kernel, Let, Load, Stmt, Store, Tile
+from ..index import Index, Var, at
+from .nest import For, If, Kernel, Let, Load, Stmt, Store, Tile, Transpose
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,13 @@ def _accesses(
                 yield from _accesses(s.body, (*path, (here, s.var)), counter)
             case If():
                 yield from _accesses(s.body, path, counter)
+            case Transpose():
+                r, c = Var("r", s.rows), Var("c", s.columns)
+                read = s.source.index + at(r) * s.source_row + at(c)
+                write = s.target_index + at(c) * s.target_row + at(r)
+                inside = (*path, (here, r), (here, c))
+                yield Access(here, inside, s.source.buffer, read, False)
+                yield Access(here, inside, s.target, write, True)
             case Tile():
                 for load in (s.a, s.b):
                     yield Access(here, path, load.buffer, load.index, False)

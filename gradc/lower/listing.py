@@ -31,6 +31,7 @@ from .nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
 )
 
 INDENT = "    "
@@ -101,6 +102,10 @@ def _statement(s: Stmt, indent: str) -> Iterator[str]:
             yield from _block(s.body, indent + INDENT)
         case Tile():
             yield from _tile(s, indent)
+        case Transpose():
+            target = f"{s.target}[{index_listing(s.target_index)}] by {s.target_row}"
+            source = f"{_expr(s.source)} by {s.source_row}"
+            yield f"{indent}{target} = transpose {s.rows} x {s.columns} {source}{_ids(s.nodes)}"
         case Array():
             start = "" if s.start is None else f" = {_expr(s.start)}"
             yield f"{indent}array {s.name} {short(s.dtype, (s.size,))}{start}"

@@ -152,6 +152,23 @@ class For:
 
 
 @dataclass(frozen=True)
+class Transpose:
+    """Copy a matrix turned round: `target[c, r] = source[r, c]` for `rows` x `columns` elements.
+
+    Both begin at their index; rows lie `source_row` and `target_row` elements apart.
+    """
+
+    target: str
+    target_index: Index
+    target_row: int
+    source: Load
+    source_row: int
+    rows: int
+    columns: int
+    nodes: Nodes = ()
+
+
+@dataclass(frozen=True)
 class Tile:
     """The contraction register tile: `rows` x (`vectors` * `lanes`) sums of products.
 
@@ -179,7 +196,7 @@ class Tile:
         return isinstance(s, For) and s.var.name == self.column.name
 
 
-Stmt = Let | Declare | Array | Assign | Store | Accumulate | Select | If | For | Tile
+Stmt = Let | Declare | Array | Assign | Store | Accumulate | Select | If | For | Transpose | Tile
 
 
 def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
@@ -214,6 +231,9 @@ def _map_indices(s: Stmt, f: Callable[[Index], Index]) -> Stmt:
             return If(tests, map_indices(s.body, f))
         case For():
             return replace(s, body=map_indices(s.body, f))
+        case Transpose():
+            source = replace(s.source, index=f(s.source.index))
+            return replace(s, target_index=f(s.target_index), source=source)
         case Tile():
             a, b = (replace(e, index=f(e.index)) for e in (s.a, s.b))
             return replace(s, a=a, b=b, epilogue=map_indices(s.epilogue, f))

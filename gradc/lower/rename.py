@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile
+from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile, Transpose
 
 
 def merge_buffers(kernel: Kernel, kept: int, dropped: int) -> Kernel:
@@ -37,6 +37,9 @@ def _statement(s: Stmt, old: str, new: str) -> Stmt:
             return replace(s, buffer=new) if s.buffer == old else s
         case For() | If():
             return replace(s, body=_renamed(s.body, old, new))
+        case Transpose():
+            target = new if s.target == old else s.target
+            return replace(s, target=target, source=_load(s.source, old, new))
         case Tile():
             a, b = (_load(e, old, new) for e in (s.a, s.b))
             return replace(s, a=a, b=b, epilogue=_renamed(s.epilogue, old, new))

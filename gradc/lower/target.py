@@ -88,7 +88,7 @@ def row_blocks(rows: int, most: int) -> list[tuple[int, int, int]]:
     """
     if rows <= most:
         return [(0, 1, rows)]
-    least = most // 2 if rows <= 8 * most else most * 3 // 4
+    least = most // 2 if rows <= 16 * most else most * 3 // 4
     for even in range(most, least, -1):
         if rows % even == 0:
             return [(0, rows // even, even)]

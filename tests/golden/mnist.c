@@ -24,65 +24,34 @@ GRADC_KERNEL void forward_fc1_relu(
     float *restrict fc1_relu)
 {
     for (size_t j = 0; j < 128; j += 16) {
-        for (size_t i = 0; i < 54; i += 6) {
-            gradc_f32x8 acc[6][2] = {{{0}}};
+        for (size_t i = 0; i < 64; i += 4) {
+            gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 784; ++p) {
                 gradc_f32x8 b[2];
                 for (size_t v = 0; v < 2; ++v) {
                     memcpy(&b[v], &fc1_weight[p * 128 + j + v * 8], sizeof b[v]);
                 }
-                for (size_t r = 0; r < 6; ++r) {
+                for (size_t r = 0; r < 4; ++r) {
                     const float a = x[(i + r) * 784 + p];
                     for (size_t v = 0; v < 2; ++v) {
                         acc[r][v] += a * b[v];
                     }
                 }
             }
-            float tile[6][16];
-            for (size_t r = 0; r < 6; ++r) {
+            float tile[4][16];
+            for (size_t r = 0; r < 4; ++r) {
                 for (size_t v = 0; v < 2; ++v) {
                     memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
                 }
             }
             GRADC_ROWS
-            for (size_t r = 0; r < 6; ++r) {
+            for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_bias_at = fc1_bias[j + c];
                     const float add = sum + fc1_bias_at;
                     const float relu = (add < 0) ? 0.0f : add;
                     fc1_relu[(i + r) * 128 + j + c] = relu;
-                }
-            }
-        }
-        for (size_t i = 0; i < 10; i += 5) {
-            gradc_f32x8 acc[5][2] = {{{0}}};
-            for (size_t p = 0; p < 784; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc1_weight[p * 128 + j + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 5; ++r) {
-                    const float a = x[(i + r) * 784 + p + 42336];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[5][16];
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
-            GRADC_ROWS
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
-                    const float fc1_bias_at = fc1_bias[j + c];
-                    const float add = sum + fc1_bias_at;
-                    const float relu = (add < 0) ? 0.0f : add;
-                    fc1_relu[(i + r) * 128 + j + c + 6912] = relu;
                 }
             }
         }
@@ -95,51 +64,27 @@ GRADC_KERNEL void forward_fc2(
     const float *restrict fc2_weight, const float *restrict fc2_bias,
     const float *restrict fc1_relu, float *restrict fc2, float *restrict fc2_weight_panel)
 {
-    for (size_t i = 0; i < 54; i += 6) {
-        gradc_f32x8 acc[6] = {{0}};
+    for (size_t i = 0; i < 64; i += 4) {
+        gradc_f32x8 acc[4] = {{0}};
         for (size_t p = 0; p < 128; ++p) {
             gradc_f32x8 b;
             memcpy(&b, &fc2_weight[p * 10], sizeof b);
-            for (size_t r = 0; r < 6; ++r) {
+            for (size_t r = 0; r < 4; ++r) {
                 const float a = fc1_relu[(i + r) * 128 + p];
                 acc[r] += a * b;
             }
         }
-        float tile[6][8];
-        for (size_t r = 0; r < 6; ++r) {
+        float tile[4][8];
+        for (size_t r = 0; r < 4; ++r) {
             memcpy(tile[r], &acc[r], sizeof acc[r]);
         }
         GRADC_ROWS
-        for (size_t r = 0; r < 6; ++r) {
+        for (size_t r = 0; r < 4; ++r) {
             for (size_t c = 0; c < 8; ++c) {
                 const float sum = tile[r][c];
                 const float fc2_bias_at = fc2_bias[c];
                 const float add = sum + fc2_bias_at;
                 fc2[(i + r) * 10 + c] = add;
-            }
-        }
-    }
-    for (size_t i = 0; i < 10; i += 5) {
-        gradc_f32x8 acc[5] = {{0}};
-        for (size_t p = 0; p < 128; ++p) {
-            gradc_f32x8 b;
-            memcpy(&b, &fc2_weight[p * 10], sizeof b);
-            for (size_t r = 0; r < 5; ++r) {
-                const float a = fc1_relu[(i + r) * 128 + p + 6912];
-                acc[r] += a * b;
-            }
-        }
-        float tile[5][8];
-        for (size_t r = 0; r < 5; ++r) {
-            memcpy(tile[r], &acc[r], sizeof acc[r]);
-        }
-        GRADC_ROWS
-        for (size_t r = 0; r < 5; ++r) {
-            for (size_t c = 0; c < 8; ++c) {
-                const float sum = tile[r][c];
-                const float fc2_bias_at = fc2_bias[c];
-                const float add = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c + 540] = add;
             }
         }
     }
@@ -152,51 +97,27 @@ GRADC_KERNEL void forward_fc2(
             fc2_weight_panel[p * 4 + c + 2] = 0.0f;
         }
     }
-    for (size_t i = 0; i < 54; i += 6) {
-        gradc_f32x4 acc[6] = {{0}};
+    for (size_t i = 0; i < 64; i += 4) {
+        gradc_f32x4 acc[4] = {{0}};
         for (size_t p = 0; p < 128; ++p) {
             gradc_f32x4 b;
             memcpy(&b, &fc2_weight_panel[p * 4], sizeof b);
-            for (size_t r = 0; r < 6; ++r) {
+            for (size_t r = 0; r < 4; ++r) {
                 const float a = fc1_relu[(i + r) * 128 + p];
                 acc[r] += a * b;
             }
         }
-        float tile[6][4];
-        for (size_t r = 0; r < 6; ++r) {
+        float tile[4][4];
+        for (size_t r = 0; r < 4; ++r) {
             memcpy(tile[r], &acc[r], sizeof acc[r]);
         }
         GRADC_ROWS
-        for (size_t r = 0; r < 6; ++r) {
+        for (size_t r = 0; r < 4; ++r) {
             for (size_t c = 0; c < 2; ++c) {
                 const float sum = tile[r][c];
                 const float fc2_bias_at = fc2_bias[c + 8];
                 const float add = sum + fc2_bias_at;
                 fc2[(i + r) * 10 + c + 8] = add;
-            }
-        }
-    }
-    for (size_t i = 0; i < 10; i += 5) {
-        gradc_f32x4 acc[5] = {{0}};
-        for (size_t p = 0; p < 128; ++p) {
-            gradc_f32x4 b;
-            memcpy(&b, &fc2_weight_panel[p * 4], sizeof b);
-            for (size_t r = 0; r < 5; ++r) {
-                const float a = fc1_relu[(i + r) * 128 + p + 6912];
-                acc[r] += a * b;
-            }
-        }
-        float tile[5][4];
-        for (size_t r = 0; r < 5; ++r) {
-            memcpy(tile[r], &acc[r], sizeof acc[r]);
-        }
-        GRADC_ROWS
-        for (size_t r = 0; r < 5; ++r) {
-            for (size_t c = 0; c < 2; ++c) {
-                const float sum = tile[r][c];
-                const float fc2_bias_at = fc2_bias[c + 8];
-                const float add = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c + 548] = add;
             }
         }
     }
@@ -323,71 +244,35 @@ GRADC_KERNEL void backward_d_fc1(
     float *restrict d_fc1, float *restrict fc2_weight_panel)
 {
     for (size_t j = 0; j < 128; j += 16) {
-        for (size_t p = 0; p < 10; ++p) {
-            for (size_t c = 0; c < 16; ++c) {
-                const float value = fc2_weight[(j + c) * 10 + p];
-                fc2_weight_panel[p * 16 + c] = value;
-            }
-        }
-        for (size_t i = 0; i < 54; i += 6) {
-            gradc_f32x8 acc[6][2] = {{{0}}};
+        gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * 10], 10, 16, 10);
+        for (size_t i = 0; i < 64; i += 4) {
+            gradc_f32x8 acc[4][2] = {{{0}}};
             for (size_t p = 0; p < 10; ++p) {
                 gradc_f32x8 b[2];
                 for (size_t v = 0; v < 2; ++v) {
                     memcpy(&b[v], &fc2_weight_panel[p * 16 + v * 8], sizeof b[v]);
                 }
-                for (size_t r = 0; r < 6; ++r) {
+                for (size_t r = 0; r < 4; ++r) {
                     const float a = d_fc2[(i + r) * 10 + p];
                     for (size_t v = 0; v < 2; ++v) {
                         acc[r][v] += a * b[v];
                     }
                 }
             }
-            float tile[6][16];
-            for (size_t r = 0; r < 6; ++r) {
+            float tile[4][16];
+            for (size_t r = 0; r < 4; ++r) {
                 for (size_t v = 0; v < 2; ++v) {
                     memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
                 }
             }
             GRADC_ROWS
-            for (size_t r = 0; r < 6; ++r) {
+            for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
                     const uint8_t less_equal = (uint8_t)(fc1_relu_at <= 0.0f);
                     const float where = less_equal ? 0.0f : sum;
                     d_fc1[(i + r) * 128 + j + c] = where;
-                }
-            }
-        }
-        for (size_t i = 0; i < 10; i += 5) {
-            gradc_f32x8 acc[5][2] = {{{0}}};
-            for (size_t p = 0; p < 10; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc2_weight_panel[p * 16 + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 5; ++r) {
-                    const float a = d_fc2[(i + r) * 10 + p + 540];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[5][16];
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
-            GRADC_ROWS
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
-                    const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c + 6912];
-                    const uint8_t less_equal = (uint8_t)(fc1_relu_at <= 0.0f);
-                    const float where = less_equal ? 0.0f : sum;
-                    d_fc1[(i + r) * 128 + j + c + 6912] = where;
                 }
             }
         }
