@@ -341,6 +341,25 @@ def test_drafts_of_the_living_and_of_other_machines_stay(saved: Path) -> None:
     assert sorted(p.name for p in saved.iterdir()) == sorted([mine, others, "m"])
 
 
+def test_a_folder_where_the_file_should_be(saved: Path) -> None:
+    (saved / "folder.safetensors").mkdir()
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save(saved / "folder.safetensors", TENSORS)
+    assert sorted(p.name for p in saved.iterdir()) == ["folder.safetensors", "m"]
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="no links here")
+def test_a_draft_is_not_written_through_a_link(saved: Path) -> None:
+    victim = saved / "victim"
+    victim.write_text("precious")
+    host = checkpoint.socket.gethostname()
+    (saved / f".m.{host}-{os.getpid()}.draft").symlink_to(victim)
+    save(saved / "m", TENSORS, {"epoch": "1"})
+    assert victim.read_text() == "precious"
+    victim.unlink()
+    assert_untouched(saved)
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="cannot write"):

@@ -242,6 +242,21 @@ def test_the_doctor_finds_all_well(run: Run) -> None:
     assert all(f["ok"] for f in data["findings"])
 
 
+@pytest.mark.skipif(os.name == "nt", reason="modes are those of POSIX")
+def test_the_doctor_sees_a_cache_that_others_can_write_to(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    monkeypatch.setenv("GRADC_CACHE_DIR", str(cache))
+    status, out, _ = run("doctor", "--json")
+    (finding,) = [f for f in json.loads(out)["findings"] if f["name"] == "cache"]
+    assert (status, finding["ok"]) == (1, False)
+    assert "other users can write to the cache" in finding["value"]
+    assert f"chmod go-w {cache}" in finding["help"]
+
+
 def test_the_doctor_says_how_to_mend_what_is_missing(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

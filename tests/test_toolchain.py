@@ -424,6 +424,20 @@ def test_export_writes_files_and_replaces_older_ones(tmp_path: Path) -> None:
     }
 
 
+def test_export_where_a_directory_has_the_name_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "adder.c").mkdir()
+    with pytest.raises(BuildError, match="cannot export to"):
+        export(tmp_path, {"adder.c": SOURCE})
+    assert [p.name for p in tmp_path.iterdir()] == ["adder.c"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems allow fewer names")
+@pytest.mark.parametrize("name", ["two\nlines", "für 木", "-o", "' \""])
+def test_export_to_a_directory_of_any_name(name: str, tmp_path: Path) -> None:
+    (path,) = export(tmp_path / name, {"adder.c": SOURCE})
+    assert path.read_text() == SOURCE
+
+
 def test_export_to_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BuildError, match="cannot export to"):

@@ -200,6 +200,19 @@ def test_a_torn_record_is_left_behind(tmp_path: Path) -> None:
     assert json.loads(lines[2])["loss"] != 0.1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names here")
+def test_a_pipe_in_the_place_of_the_record_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.jsonl")
+    fitted(FakeStep(), epochs=2, checkpoint=tmp_path, resume=True)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_folder_in_the_place_of_the_record_is_said(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(CheckpointError, match="cannot write"):
+        fitted(FakeStep(), epochs=2, checkpoint=tmp_path)
+
+
 def test_a_record_has_no_nan() -> None:
     assert histories.as_line({"epoch": 1, "m": math.nan}) == '{"epoch": 1, "m": null}\n'
 

@@ -23,7 +23,7 @@ def export(directory: str | os.PathLike[str], files: Mapping[str, str]) -> list[
     try:
         root.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            path, draft = root / name, root / f".{name}.draft"
+            path, draft = root / name, root / f".{name}.{os.getpid()}.draft"
             try:
                 draft.write_text(text, encoding="utf-8", newline="\n")
                 os.replace(draft, path)

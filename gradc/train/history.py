@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import UnsupportedError, fail
+from ..files import read_regular
 from .checkpoint import write_atomically, writing
 
 Record = dict[str, float]
@@ -112,7 +113,7 @@ def read_journal(path: Path, epochs: int) -> list[Record]:
     """
     records = []
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_regular(path).decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     for line in lines:
