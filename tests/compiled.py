@@ -30,9 +30,15 @@ class Update:
     replaced: tuple[int, ...]
 
 
-def job_of(name: str, graph: Graph, options: Options, fusion: bool = True) -> Job:
-    """A graph as an entry point without state; arguments `x0`, ..., results `y0`, ..."""
-    arguments, free = argument_names([f"x{k}" for k in range(len(graph.inputs))])
+def job_of(
+    name: str,
+    graph: Graph,
+    options: Options,
+    fusion: bool = True,
+    names: Sequence[str] | None = None,
+) -> Job:
+    """A graph as an entry point without state; arguments `names` (`x0`, ...), results `y0`, ..."""
+    arguments, free = argument_names(names or [f"x{k}" for k in range(len(graph.inputs))])
     results = tuple(free.fresh(f"y{k}") for k in range(len(graph.outputs)))
     return Job(name, graph, 0, (), arguments, results, target_of(options), fusion=fusion)
 
@@ -42,12 +48,20 @@ def compile_graphs(
     name: str = "graphs",
     *,
     target: str = "native",
+    compiler: str | None = None,
     unfused: Collection[str] = (),
     cflags: Sequence[str] = (),
+    names: Mapping[str, Sequence[str]] | None = None,
 ) -> Core:
-    """One program with an entry point for each graph; those `unfused` store every node."""
-    options = Options(name, target, cflags=tuple(cflags))
-    jobs = [job_of(label, graph, options, label not in unfused) for label, graph in graphs.items()]
+    """One program with an entry point for each graph; those `unfused` store every node.
+
+    `names` are those of the arguments of each graph that has others than `x0`, ...
+    """
+    options = Options(name, target, compiler, tuple(cflags))
+    jobs = [
+        job_of(label, graph, options, label not in unfused, (names or {}).get(label))
+        for label, graph in graphs.items()
+    ]
     return make_core(options, (), jobs, traced_seconds=0.0)
 
 
@@ -64,6 +78,7 @@ def compile_updates(
     name: str = "updates",
     *,
     target: str = "native",
+    compiler: str | None = None,
     unfused: Collection[str] = (),
     layouts: frozenset[int] | None = None,
     cflags: Sequence[str] = (),
@@ -72,7 +87,7 @@ def compile_updates(
 
     The leaves of `a` are called `a.0`, `a.1`, ... `layouts`: see `compile_program`.
     """
-    options = Options(name, target, cflags=tuple(cflags))
+    options = Options(name, target, compiler, tuple(cflags))
     leaves: list[Leaf] = []
     first: dict[str, int] = {}
     for label, update in updates.items():

@@ -22,13 +22,30 @@ from nests import run as run_nests
 import gradc as gd
 from gradc.index import Index, Quot, Rem, Var, at, divmod_index
 from gradc.interpret import interpret
-from gradc.lower.cuts import MOST_PIECES
-from gradc.lower.nest import For, If, Stmt, walk
+from gradc.lower.cuts import MOST_PIECES, cut_loops
+from gradc.lower.execute import execute, unwritten
+from gradc.lower.nest import (
+    Apply,
+    Assign,
+    Declare,
+    For,
+    If,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Param,
+    Ref,
+    Stmt,
+    Store,
+    walk,
+)
 from gradc.lower.ranges import cut_points, decided, period, plain
 from gradc.program.core import Core, Options, make_core
 from gradc.trace import trace_tree
 
 Move = Callable[[Any], Any]
+F32 = np.dtype("float32")
 COMPILERS = ("gcc", "clang", "zig")
 
 
@@ -161,6 +178,31 @@ def test_a_loop_is_not_cut_into_very_many_pieces():
     assert sum(isinstance(s, If) for s in many) == MOST_PIECES + 1
     run = lowered(trace_tree(lambda *xs: np.concatenate(xs), *parts).graph)
     np.testing.assert_array_equal(run_nests(run, parts)[0], np.arange(MOST_PIECES + 1))
+
+
+def test_a_name_within_a_test_may_be_that_of_a_value_outside():
+    """The value within is the guard's own, what comes after the guard means the one outside."""
+    x, y = Param("x", F32, 4), Param("y", F32, 6, written=True)
+    j, k = Var("j", 2), Var("k", 3)
+    guard = (
+        Let("v", Load("x", at(j) + 1, F32)),
+        Assign("c", Ref("v", F32)),
+    )
+    body = (
+        Declare("c", F32, Literal(0.0, F32)),
+        If(((at(j), 1, 2),), guard),
+        Let("total", Apply("add", (Ref("c", F32), Ref("v", F32)), F32)),
+        Store("y", at(j) * 3 + at(k), Ref("total", F32)),
+    )
+    rows = For(j, (Let("v", Load("x", at(j) * 3, F32)), For(k, body)))
+    kernel = Kernel("k", (x, y), (0, 1), (rows,), (1,))
+    found = []
+    for form in (kernel, cut_loops(kernel)):
+        arrays = {"x": np.array([1, 10, 100, 1000], F32), "y": unwritten(6, F32)}
+        execute(form, arrays)
+        found.append(arrays["y"].tolist())
+    assert found[0] == found[1] == [1, 1, 1, 1100, 1100, 1100]
+    assert not any(isinstance(s, If) and s.tests for s in walk(cut_loops(kernel).body))
 
 
 # Tests and ranges ---

@@ -80,6 +80,12 @@ class _Scope:
     def inner(self) -> _Scope:
         return _Scope(set(self.taken), dict(self.values), dict(self.arrays), dict(self.indices))
 
+    def merged(self) -> _Scope:
+        """A scope whose statements end up in this one: its names must differ, and mean nothing to
+        what comes after it.
+        """
+        return _Scope(self.taken, dict(self.values), dict(self.arrays), self.indices)
+
     def fresh(self, name: str) -> str:
         """The name, or a numbered one where it is in use: pieces that meet had scopes apart."""
         found, count = name, 2
@@ -154,8 +160,9 @@ class _Cutter:
         for g in live:
             last = g.body[-1]
             assert isinstance(last, Assign)
-            self._block(g.body[:-1], scope, out)
-            value = scope.expr(last.expr)
+            within = scope.merged()
+            self._block(g.body[:-1], within, out)
+            value = within.expr(last.expr)
             assert isinstance(value, (Ref, Literal))
             scope.values[s.name] = value
         return True
@@ -204,7 +211,7 @@ class _Cutter:
     def _if(self, s: If, scope: _Scope, out: list[Stmt]) -> None:
         verdict = _verdict(s.tests, scope)
         if verdict:
-            self._block(s.body, scope, out)
+            self._block(s.body, scope.merged(), out)
         elif verdict is None:
             tests = tuple(t for t in map(scope.test, s.tests) if decided(t) is None)
             out.append(If(tests, tuple(self.statements(s.body, scope.inner()))))
