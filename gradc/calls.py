@@ -46,9 +46,11 @@ def misfit(
         signature.bind(*args, **kwargs)
     except TypeError:
         name = shown_name(function)
-        helps = [function.usage] if hasattr(function, "usage") else []
         message, advice = _what_is_wrong(name, signature, args, kwargs)
-        return message, [*helps, advice or f"call it as `{call_form(name, signature)}`"]
+        if advice:
+            return message, [advice]
+        helps = [function.usage] if hasattr(function, "usage") else []
+        return message, [*helps, f"call it as `{call_form(name, signature)}`"]
     return None
 
 

@@ -34,7 +34,7 @@ def in_dtype(array: Array, dtype: DType, name: str, wanted: str, *, weak: bool =
             DTypeError,
             "GC405",
             f"`{name}` must be {wanted}, got {described(array)}",
-            helps=(f"convert it: `{name}.astype(np.{dtype.name})`",),
+            helps=(f"convert it: `{spelled(name)}.astype(np.{dtype.name})`",),
         )
     with np.errstate(over="ignore", invalid="ignore"):
         converted = array.astype(dtype)
@@ -44,6 +44,11 @@ def in_dtype(array: Array, dtype: DType, name: str, wanted: str, *, weak: bool =
     elif is_float(dtype) and is_float(array.dtype) and item_bytes(array.dtype) > item_bytes(dtype):
         _refuse(array, np.isinf(converted) & np.isfinite(array), name, dtype)
     return converted
+
+
+def spelled(name: str) -> str:
+    """How code calls what messages call `name`: the path of a leaf is no name of Python's."""
+    return "" if "." in name else name
 
 
 def described(array: Array) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from .errors import DTypeError, fail
+from .errors import DTypeError, fail, user_errors
+from .namespace import nearest
 
 DType = np.dtype[Any]
 
@@ -35,9 +36,7 @@ class Spec:
             if type(n) is int and n >= 0:
                 continue
             if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-                raise fail(
-                    DTypeError, "GC001", f"a spec's extents are non-negative integers, got {n!r}"
-                )
+                raise _no_extent(n)
 
     @property
     def ndim(self) -> int:
@@ -64,11 +63,40 @@ class ScalarType:
     dtype: DType
     short: str
 
+    @user_errors
     def __getitem__(self, shape: int | tuple[int, ...]) -> Spec:
         return Spec(shape if isinstance(shape, tuple) else (shape,), self.dtype)
 
+    @user_errors
+    def __call__(self, *values: object) -> NoReturn:
+        extents = ", ".join(map(repr, values))
+        raise fail(
+            DTypeError,
+            "GC001",
+            f"`gd.{self.short}` is a dtype: it cannot be called",
+            helps=(
+                f"write `gd.{self.short}[{extents or '()'}]` for a spec",
+                f"write `np.{self.dtype.name}({extents})` for a number",
+            ),
+        )
+
     def __repr__(self) -> str:
         return f"gradc.{self.dtype.name}"
+
+
+def _no_extent(n: object) -> DTypeError:
+    help_ = "give every axis its size: a spec of another size is compiled apart"
+    if isinstance(n, int):
+        help_ = "give the size itself: unlike in `reshape`, nothing is worked out"
+    elif isinstance(n, float):
+        help_ = f"write `{int(n)}`" if n == n // 1 else "round it to a whole number"
+    got = "`:`" if isinstance(n, slice) else repr(n)
+    return fail(
+        DTypeError,
+        "GC001",
+        f"a spec's extents are non-negative integers, got {got}",
+        helps=(help_,),
+    )
 
 
 def _scalar(name: str, short_name: str) -> ScalarType:
@@ -114,17 +142,25 @@ def as_dtype(value: object) -> DType:
     """Read anything that names a dtype (`gd.f32`, `"float32"`, `np.float32`, `float`)."""
     if isinstance(value, ScalarType):
         return value.dtype
-    given: DType = np.dtype(value)  # type: ignore[call-overload]
+    try:
+        given: DType = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        raise _no_dtype(value if isinstance(value, str) else type(value).__name__) from None
     # By its name: then it is NumPy's own object, which a compiled call recognises by identity.
     dtype = np.dtype(given.newbyteorder("=").str)
     if dtype not in SHORT:
-        known = ", ".join(SHORT.values())
-        raise fail(
-            DTypeError, "GC002", f"dtype `{dtype}` is not supported", helps=(f"use one of {known}",)
-        )
+        raise _no_dtype(str(dtype), known=True)
     return dtype
 
 
+def _no_dtype(name: str, known: bool = False) -> DTypeError:
+    """The error of a dtype that is `known` to NumPy but not supported, or of no dtype at all."""
+    near = [] if known else nearest(name, [t.dtype.name for t in ALL])
+    help_ = f"write `{near[0]}`" if near else f"use one of {', '.join(SHORT.values())}"
+    return fail(DTypeError, "GC002", f"dtype `{name}` is not supported", helps=(help_,))
+
+
+@user_errors
 def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
     """The long form of `f32[...]`: `spec((64, 784), "float32")`.
 
@@ -132,7 +168,10 @@ def spec(shape: int | tuple[int, ...], dtype: object = "float32") -> Spec:
     `gd.f32`, `np.float32`. Raises `DTypeError` for a dtype that is not supported or an extent that
     is negative.
     """
-    extents = tuple(shape) if isinstance(shape, (tuple, list)) else (int(shape),)
+    if isinstance(shape, (str, ScalarType, type)):
+        message = f"`spec` takes the shape first, then the dtype, got {shape!r} first"
+        raise fail(DTypeError, "GC001", message, helps=("exchange them: `gd.spec((64,), dtype)`",))
+    extents = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     return Spec(extents, as_dtype(dtype))
 
 

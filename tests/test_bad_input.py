@@ -112,7 +112,7 @@ def test_a_wrong_argument_is_named_with_what_was_expected_and_what_came(
 def test_a_message_says_what_to_do(step):
     with pytest.raises(DTypeError, match=r"y\.astype\(np\.int32\)"):
         step(X, Y.astype(np.float64))
-    with pytest.raises(ShapeError, match=r"for 2 rows: `step\.for_batch\(2\)`"):
+    with pytest.raises(ShapeError, match=r"use `step\.for_batch\(2\)` for 2 rows"):
         step(X[:2], Y[:2])
 
 

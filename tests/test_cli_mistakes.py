@@ -97,3 +97,21 @@ def test_a_file_may_import_what_lies_beside_it_and_have_any_name(run: Run, model
     before = sys.modules.get("random")
     assert run("inspect", "deep/random.py")[0] == 0
     assert sys.modules.get("random") is before
+
+
+def test_a_missing_compiler_is_said_before_anything_is_traced(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / "model.py").write_text(
+        MODEL.replace("def loss(", "def loss(*_):\n    raise SystemExit('traced')\n\n\ndef other(")
+    )
+    assert "traced" in (model / "model.py").read_text()
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("gradc.toolchain.compilers._zig_command", lambda: ("zig", "cc"))
+    for command in ("build", "train", "check"):
+        status, out, err = run(command, "model.py")
+        assert (status, out) == (1, "")
+        assert "no C compiler was found" in err
+        assert "pip install ziglang" in err
+        assert "apt-get install gcc" in err

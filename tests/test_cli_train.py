@@ -86,7 +86,7 @@ def test_seed_batch_and_learning_rate(run: Run, model: Path) -> None:
         (("fit = {", "fit = {'speed': 1, "), "`fit` of `model.py` may set epochs"),
         (("fit = {", "fit = 3 # {"), "`fit` of `model.py` may set epochs"),
         (("samples(43, 0), samples(11, 1)", "samples(0, 0)"), "data is empty"),
-        (("samples(43, 0), samples(11, 1)", "samples(43, 0)[:1]"), "data has 1 arrays"),
+        (("samples(43, 0), samples(11, 1)", "samples(43, 0)[:1]"), "data has 1 array,"),
     ],
 )
 def test_what_the_file_lacks_is_said(
@@ -162,3 +162,22 @@ def test_an_interrupted_run_says_the_command_that_continues_it(
         "training stopped after epoch 1",
         "continue with `gradc train model.py --epochs 9 --lr 0.1 --out 'a b' --resume`",
     ]
+
+
+def test_what_is_interrupted_before_its_first_checkpoint_cannot_be_resumed(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradc.train.progress import Lines
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    assert run("train", "model.py", "--epochs", "1", "--out", "here")[0] == 0
+    monkeypatch.setattr(Lines, "begin", interrupt, raising=False)
+    for out in ("here", "there"):  # the checkpoint that is here is another run's
+        status, _, err = run("train", "model.py", "--epochs", "9", "--out", out)
+        assert status == 130
+        assert "--resume" not in err
+    status, _, err = run("train", "model.py", "--epochs", "9", "--out", "here", "--resume")
+    assert status == 130
+    assert "--resume" in err

@@ -240,10 +240,9 @@ def test_a_call_that_does_not_fit_says_what_the_function_takes() -> None:
         with pytest.raises(ArgumentError) as caught:
             fit(*args, **options)
         assert frames(caught.value) == ["said"]
-        assert caught.value.diagnostic.helps[0] == "give the data as one tuple"
-        return f"{caught.value.diagnostic.message}; {caught.value.diagnostic.helps[1]}"
+        return "; ".join([caught.value.diagnostic.message, *caught.value.diagnostic.helps])
 
-    form = "call it as `fit(data, epochs=..., *, lr=...)`"
+    form = "give the data as one tuple; call it as `fit(data, epochs=..., *, lr=...)`"
     assert said() == f"`fit` needs `data`; {form}"
     assert said(1, 2, 3) == f"`fit` takes 2 arguments in order (data, epochs), got 3; {form}"
     assert said(1, 2, epochs=3) == (

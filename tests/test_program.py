@@ -147,7 +147,7 @@ def test_a_program_shows_what_it_is(agent):
     assert {"act", "learn"} <= set(dir(agent))
     assert {"act", "learn"} == set(agent.plans)
     assert "tanh" in {node.op for node in agent.graph("act")}
-    with pytest.raises(AttributeError, match="act, learn"):
+    with pytest.raises(AttributeError, match="`act`, `learn`"):
         agent.forget()
 
 

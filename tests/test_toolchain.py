@@ -178,7 +178,7 @@ def test_without_any_compiler_the_error_says_how_to_get_one(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BuildError) as error:
         find_compiler()
-    for way in ("pip install gradc[zig]", "apt-get install gcc", "xcode-select --install"):
+    for way in ("pip install ziglang", "apt-get install gcc", "xcode-select --install"):
         assert way in message(error)
 
 

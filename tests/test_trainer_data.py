@@ -15,6 +15,7 @@ from gradc.errors import (
     ArgumentError,
     DataError,
     DTypeError,
+    NonFiniteError,
     ShapeError,
 )
 from gradc.train import Trainer
@@ -167,7 +168,7 @@ def test_data_that_does_not_fit_is_refused(kind: str) -> None:
 def test_validation_data_is_checked_before_training(kind: str) -> None:
     data, error, message = WRONG[kind]
     step = FakeStep()
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message.replace("data", "validation")):
         fitted(step, validation=data)
     assert step.state["step"] == 0
 
@@ -188,3 +189,24 @@ def test_errors_end_at_the_callers_line() -> None:
     trace = caught.traceback
     names = [Path(str(entry.path)).name for entry in trace]
     assert names == ["test_trainer_data.py", "fitting.py"]
+
+
+NOT_FINITE = {
+    "in the batch": (np.nan, 5, r"`data\[0\]\[5, 1\]` is nan"),
+    "in the last short batch": (np.inf, 8, r"`data\[0\]\[8, 1\]` is inf"),
+}
+
+
+@pytest.mark.parametrize("where", NOT_FINITE)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_row_that_is_not_finite_is_named_before_the_rate_is_blamed(where, shuffle) -> None:
+    value, row, message = NOT_FINITE[where]
+    x, y = samples(9)
+    x[row, 1] = value
+    with pytest.raises(NonFiniteError, match=message) as caught:
+        fitted(FakeStep(), (x, y), shuffle=shuffle, epochs=3)
+    assert "rate" not in str(caught.value)
+    with pytest.raises(NonFiniteError, match=r"`batch 1\[0\]\[\d, 1\]` is|`data"):
+        fitted(FakeStep(), [(x[:4], y[:4]), (x[5:9], y[5:9])])
+    with pytest.raises(NonFiniteError, match="lower the learning rate"):
+        fitted(FakeStep(), samples(8), lr=1e30, epochs=9)

@@ -29,9 +29,10 @@ INTERNAL = re.compile(
 # A help is an action: it begins with one of these verbs.
 ACTIONS = set(
     """
-    add call cast choose combine compare compile compute convert count do draw drop exchange flatten
-    give install keep leave look lower make mend move name pass pick put raise read remove repeat
-    reshape return round run set sort split stack subtract take train trace transpose turn use write
+    add call cast choose combine compare compile compute convert count do draw drop exchange
+    flatten give install keep leave look lower make mend move name pass pick put raise read reduce
+    remove repeat reshape return round run set sort split stack subtract take train trace transpose
+    turn use write
     """.split()
 )
 
@@ -77,6 +78,16 @@ def in_function(typed: str, kind: type[BaseException], *says: str, before: str =
     lines += [f"    {typed}  # here", "    return x"]
     specs = "gd.f32[4, 3], gd.i32[()], gd.i32[4], gd.f32[10, 3]"
     return Wrong(typed, "\n".join([*lines, f"gd.trace(traced, {specs})"]), kind, says)
+
+
+def step_of(typed: str, kind: type[BaseException], *says: str, before: str = "", **never) -> Wrong:
+    """A training step made of `typed`, the arguments of `gd.train_step`."""
+    return Wrong(typed, f"{before}\ngd.train_step({typed})  # here", kind, says, **never)
+
+
+def line(typed: str, kind: type[BaseException], *says: str, before: str = "") -> Wrong:
+    """A statement of its own."""
+    return Wrong(typed, f"{before}\n{typed}  # here", kind, says)
 
 
 def raised(case: Wrong, folder: Path) -> BaseException | None:

@@ -18,6 +18,7 @@ from ..dtypes import F64, is_float
 from ..errors import DTypeError, GradcError, fail, user_errors
 from ..interpret import interpret
 from ..trace import argument_names, trace_tree
+from ..trace.given import need_arguments, need_function
 from ..tree import flatten
 from .reverse import gradient_of
 
@@ -64,11 +65,14 @@ def check_grad(
     exceeds `tolerance`; `DTypeError` if no argument is floating-point. At a kink (`relu` at exactly
     0) the two methods differ by nature.
     """
+    need_function(fn, "check_grad")
+    need_arguments(fn, len(args), "value")
     given, tree = flatten(args)
     arrays: list[Any] = [leaf if isinstance(leaf, int) else _in_float64(leaf) for leaf in given]
     chosen = [i for i, a in enumerate(arrays) if not isinstance(a, int) and is_float(a.dtype)]
     if not chosen:
-        raise fail(DTypeError, "GC302", "no argument is a floating-point number")
+        message = "no argument is a floating-point number"
+        raise fail(DTypeError, "GC302", message, helps=("pass floats: `x.astype(np.float64)`",))
     names = argument_names(fn, len(args))
     paths = [
         path for name, child in zip(names, tree.children, strict=True) for path in child.paths(name)

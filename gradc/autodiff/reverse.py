@@ -10,17 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..dtypes import is_float
-from ..errors import ArgumentError, DTypeError, ShapeError, TraceError, UnsupportedError, fail
+from ..errors import (
+    ArgumentError,
+    DTypeError,
+    GradcError,
+    Label,
+    ShapeError,
+    TraceError,
+    UnsupportedError,
+    fail,
+)
 from ..functions import zeros
 from ..graph import Node
 from ..ops import OPS
 from ..trace import Trace, Value, argument_names, current_trace, error, lift
+from ..trace.source import place_of_result
 from ..tree import Tree, flatten
 
 Function = Callable[..., Any]
+E = TypeVar("E", bound=GradcError)
 REACHED, STOPPED, UNREACHED = "reached", "stopped", "unreached"
 
 
@@ -121,30 +132,28 @@ def mark(owner: Trace, argument: Any, name: str) -> tuple[Any, list[int], list[s
     return tree.unflatten(marked), ids, tree.paths(name), tree
 
 
-def _scalar_loss(owner: Trace, result: Any) -> Value:
+def _scalar_loss(owner: Trace, result: Any, fn: Function) -> Value:
     leaves, _ = flatten(result)
     if len(leaves) != 1 or leaves[0] is not result:
-        raise error(
-            TraceError,
-            "GC303",
-            f"the loss must be one scalar, got a `{type(result).__name__}`",
-            helps=("return further values with `has_aux=True`",),
-        )
+        got = "nothing" if result is None else f"a `{type(result).__name__}`"
+        message = f"the loss must be one scalar, got {got}"
+        raise _no_loss(TraceError, message, "return further values with `has_aux=True`", fn)
     loss = lift(owner, result)
-    span = loss.node.span
     if loss.shape:
-        raise fail(
-            ShapeError,
-            "GC303",
-            f"the loss must be a scalar, got {loss.spec!r}",
-            span=span,
-            helps=("reduce it, for example by `.mean()`",),
-        )
+        message = f"the loss must be a scalar, got {loss.spec!r}"
+        raise _no_loss(ShapeError, message, "reduce it, for example by `.mean()`", fn)
     if not is_float(loss.dtype):
-        raise fail(
-            DTypeError, "GC303", f"the loss must be a real number, got {loss.spec!r}", span=span
-        )
+        message = f"the loss must be a real number, got {loss.spec!r}"
+        help_ = "cast it: `.astype(gd.float32)`, if it has a gradient at all"
+        raise _no_loss(DTypeError, message, help_, fn)
     return loss
+
+
+def _no_loss(kind: type[E], message: str, help_: str, fn: Function) -> E:
+    """An error that points at where the loss, `fn` or what it wraps, returns."""
+    place = place_of_result(getattr(fn, "__wrapped__", fn))
+    labels = (Label(place),) if place is not None else ()
+    return fail(kind, "GC303", message, labels=labels, helps=(help_,))
 
 
 def chosen_of(argnums: int | Sequence[int], count: int) -> list[int]:
@@ -176,7 +185,7 @@ def gradient_of(
         trees.append(tree)
     result = fn(*args)
     value, aux = result if has_aux else (result, None)
-    loss = _scalar_loss(owner, value)
+    loss = _scalar_loss(owner, value, fn)
     pulled = pull_back(owner, [(loss, 1.0)], targets)
     reach = _reach(owner, loss.node_id, targets, pulled)
     leaves = iter(or_zeros(owner, targets, paths, pulled))

@@ -24,6 +24,7 @@ from ..trace import (
     lift,
     trace_tree,
 )
+from ..trace.given import need_arguments, need_function
 from ..tree import flatten, map_leaves
 from .reverse import chosen_of, gradient_of, mark, or_zeros, pull_back
 
@@ -51,6 +52,7 @@ def _at_once(
     return traced.out_tree.unflatten([out if out.ndim else out[()] for out in outputs])
 
 
+@user_errors
 def value_and_grad(
     fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Function:
@@ -69,9 +71,13 @@ def value_and_grad(
     name no argument, `UnsupportedError` where an op has no gradient.
     """
 
+    need_function(fn, "value_and_grad")
+
     @user_errors
     @wraps(fn)
     def with_gradient(*args: Any) -> Any:
+        need_arguments(fn, len(args), "value")
+
         def inside(*args: Any) -> Any:
             found = gradient_of(fn, args, argnums, has_aux=has_aux)
             return ((found.value, found.aux) if has_aux else found.value), found.gradients
@@ -83,6 +89,7 @@ def value_and_grad(
     return with_gradient
 
 
+@user_errors
 def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Function:
     """A function that returns the gradient of `fn`, or `(gradient, aux)` with `has_aux`.
 
@@ -98,6 +105,7 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0, has_aux: bool = False) 
     `ArgumentError` for `argnums` that name no argument, `UnsupportedError` where an op has no
     gradient.
     """
+    need_function(fn, "grad")
     both = value_and_grad(fn, argnums, has_aux)
 
     @user_errors
@@ -117,6 +125,8 @@ def vjp(fn: Function, *args: Any) -> tuple[Any, Function]:
     cotangent has its nesting, shapes and dtypes. Raises `DTypeError` if an argument is not
     floating-point, `TraceError` or `ShapeError` if the cotangent is not like the result.
     """
+    need_function(fn, "vjp")
+    need_arguments(fn, len(args), "value")
     if _is_traced(args):
         return _traced_vjp(fn, args)
     names = argument_names(fn, len(args))

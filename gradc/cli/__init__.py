@@ -19,6 +19,8 @@ from .arguments import parse
 from .console import Console
 
 INTERRUPTED = 130
+# Commands that need no C compiler; the others say that there is none before they trace anything.
+READ_ONLY = ("doctor", "inspect")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(json=arguments.json)
     try:
         command = importlib.import_module(f".{arguments.command}", __name__)
+        compilers = importlib.import_module("..toolchain.compilers", __name__)
+        reads_only = arguments.command in READ_ONLY
+        compilers.WITHOUT_COMPILER.set("go on" if reads_only else "fail")
         status: int = command.run(arguments, console)
         sys.stdout.flush()
     except GradcError as error:

@@ -50,7 +50,8 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
     try:
         history = trainer.fit(training, checkpoint=out, resume=arguments.resume, **options)
     except KeyboardInterrupt as stop:
-        stop.__notes__ = [f"continue with `{resume_command(arguments)}`"]
+        if trainer.checkpoint is not None:
+            stop.__notes__ = [f"continue with `{resume_command(arguments)}`"]
         raise
     tested = None if test is None else trainer.evaluate(test)
     console.stage("Finished", str(out))

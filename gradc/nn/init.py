@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import F32, as_dtype
-from ..errors import ArgumentError, fail
+from ..dtypes import F32, as_dtype, is_float
+from ..errors import ArgumentError, DTypeError, fail
 from ..namespace import unknown_name
 
 Recipe = tuple[str, float] | tuple[str, float, float]
@@ -43,7 +43,11 @@ class Initialised(np.ndarray[Any, Any]):
 
 
 def _initialised(values: Any, dtype: object, recipe: Recipe) -> Initialised:
-    array = np.asarray(values).astype(as_dtype(dtype)).view(Initialised)
+    chosen = as_dtype(dtype)
+    if not is_float(chosen):
+        message = f"parameters are floating-point numbers, so `{chosen.name}` cannot be their dtype"
+        raise fail(DTypeError, "GC328", message, helps=("use `gd.float32` or `gd.float64`",))
+    array = np.asarray(values).astype(chosen).view(Initialised)
     array._recipe = recipe
     array._digest = hash(array.tobytes())
     return array
@@ -51,7 +55,24 @@ def _initialised(values: Any, dtype: object, recipe: Recipe) -> Initialised:
 
 def generator(rng: Generator) -> np.random.Generator:
     """A generator from a generator, a seed, or nothing (then every run draws other numbers)."""
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is not None and (not is_index(rng) or rng < 0):
+        message = f"`rng` is a NumPy generator or a seed, which is an integer from 0, got {rng!r}"
+        raise fail(ArgumentError, "GC326", message, helps=("write `rng=np.random.default_rng(0)`",))
+    return np.random.default_rng(rng)
+
+
+def is_index(value: object) -> bool:
+    """Whether it is a whole number; a truth value is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def check_size(layer: str, name: str, size: Any) -> None:
+    """Raise unless `size` can be the extent of an axis."""
+    if not is_index(size) or size < 0:
+        message = f"`{name}` of `nn.{layer}` is a whole number from 0, got {size!r}"
+        raise fail(ArgumentError, "GC327", message, helps=("pass the number of features",))
 
 
 def constant(shape: Shape, value: float, *, dtype: object = F32) -> Initialised:
@@ -109,6 +130,7 @@ def _fans(shape: Shape) -> tuple[int, int]:
             ArgumentError,
             "GC320",
             f"this initialiser needs at least two axes (out, in), got {shape}",
+            helps=("use `init.uniform` or `init.normal`, which take any shape",),
         )
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field

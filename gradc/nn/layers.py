@@ -10,8 +10,12 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+
 from ..dtypes import F32
-from .init import Generator, generator, uniform
+from ..errors import ArgumentError, ShapeError, fail, user_errors
+from ..trace import error, name_of, spec_of
+from .init import Generator, check_size, generator, uniform
 from .module import Module
 
 
@@ -29,6 +33,7 @@ class Linear(Module):
     `in_features`.
     """
 
+    @user_errors
     def __init__(
         self,
         in_features: int,
@@ -38,6 +43,8 @@ class Linear(Module):
         rng: Generator = None,
         dtype: object = F32,
     ) -> None:
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            check_size("Linear", name, size)
         rng = generator(rng)
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
         self.in_features = in_features
@@ -47,9 +54,35 @@ class Linear(Module):
         if bias:
             self.bias = uniform(out_features, -bound, bound, rng=rng, dtype=dtype)
 
+    @user_errors
     def __call__(self, x: Any) -> Any:
+        shape = np.shape(x)
+        if not shape or shape[-1] != np.shape(self.weight)[-1]:
+            raise self._unfit(x)
         y = x @ self.weight.T
         return y if self.bias is None else y + self.bias
+
+    def _unfit(self, x: Any) -> ShapeError:
+        """The error of an input with another number of features."""
+        shape = np.shape(x)
+        outputs, inputs = np.shape(self.weight)
+        path = name_of(self.weight).removesuffix("weight").removesuffix(".")
+        name = f"`{path}`" if path else "the layer"
+        got = shape[-1] if shape else "a scalar"
+        helps = []
+        if shape and got == outputs:
+            helps.append(f"make it `nn.Linear({got}, {inputs})`: the number of inputs comes first")
+        elif shape:
+            helps.append(f"make it `nn.Linear({got}, {outputs})`")
+        if len(shape) > 2 and math.prod(shape[1:]) == inputs:
+            helps.insert(0, f"flatten each sample first: `x.reshape({shape[0]}, {inputs})`")
+        return error(
+            ShapeError,
+            "GC324",
+            f"{name} is `nn.Linear({inputs}, {outputs})`, but its input "
+            + (f"has {got} features: {spec_of(x)!r}" if shape else "is a scalar"),
+            helps=helps or (f"give it an array whose last axis has {inputs} elements",),
+        )
 
 
 class Sequential(Module):
@@ -59,7 +92,11 @@ class Sequential(Module):
     those of a list. What they raise comes from the layers.
     """
 
+    @user_errors
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
+        for layer in layers:
+            if not callable(layer) or isinstance(layer, type):
+                raise _not_a_layer(layer)
         self.layers = list(layers)
 
     def __call__(self, x: Any) -> Any:
@@ -75,3 +112,14 @@ class Sequential(Module):
 
     def __iter__(self) -> Iterator[Callable[[Any], Any]]:
         return iter(self.layers)
+
+
+def _not_a_layer(layer: object) -> ArgumentError:
+    what, help_ = f"got a `{type(layer).__name__}`", "pass functions and layers: `nn.relu`"
+    if isinstance(layer, (list, tuple)):
+        help_ = "pass the layers one by one: `nn.Sequential(*layers)`"
+    elif isinstance(layer, type):
+        what = f"got the class `{layer.__name__}`"
+        help_ = f"make an instance: `{layer.__name__}(...)`"
+    message = f"what `nn.Sequential` holds is called with an array, {what}"
+    return fail(ArgumentError, "GC325", message, helps=(help_,))

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import functions as fn
-from ..dtypes import F32, I32, is_integer, item_bytes
-from ..errors import DTypeError, ShapeError
+from ..dtypes import F32, I32, is_float, is_integer, item_bytes
+from ..errors import DTypeError, ShapeError, user_errors
 from ..functions.creation import class_numbers
 from ..trace import Value, error, spec_of
 from .activations import softplus
@@ -25,10 +25,19 @@ def _same_shape(name: str, prediction: Any, target: Any) -> None:
             "GC322",
             f"`{name}` needs a target of the prediction's shape, "
             f"got {spec_of(prediction)!r} and {spec_of(target)!r}",
-            helps=("reshape one of them; a loss does not broadcast",),
+            helps=(_reshaped(np.shape(prediction), np.shape(target)),),
         )
 
 
+def _reshaped(prediction: tuple[int, ...], target: tuple[int, ...]) -> str:
+    if prediction == (*target, 1):
+        return "take the column of the prediction: `prediction[..., 0]`"
+    if target == (*prediction, 1):
+        return "take the column of the target: `target[..., 0]`"
+    return "reshape one of them: a loss does not broadcast"
+
+
+@user_errors
 def mse(prediction: Any, target: Any) -> Any:
     """The mean squared error, `mean((prediction - target) ** 2)`.
 
@@ -40,6 +49,7 @@ def mse(prediction: Any, target: Any) -> Any:
     return fn.mean(fn.square(prediction - target))
 
 
+@user_errors
 def l1(prediction: Any, target: Any) -> Any:
     """The mean absolute error, `mean(abs(prediction - target))`.
 
@@ -51,6 +61,7 @@ def l1(prediction: Any, target: Any) -> Any:
     return fn.mean(fn.abs(prediction - target))
 
 
+@user_errors
 def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
     """The mean of `d ** 2 / 2` up to `delta`, `delta * (d - delta / 2)` beyond it (Huber, 1964).
 
@@ -65,6 +76,7 @@ def huber(prediction: Any, target: Any, delta: float = 1.0) -> Any:
     return fn.mean(inner * (error - inner * 0.5))
 
 
+@user_errors
 def cross_entropy(logits: Any, labels: Any) -> Any:
     """The mean over samples of `-log(softmax(logits))` at the label.
 
@@ -74,9 +86,25 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     `DTypeError` if the labels are no integers, and `DataError` when the program runs and a label is
     out of range.
     """
+    if is_integer(spec_of(logits).dtype):
+        raise _exchanged("cross_entropy", logits, labels)
     return nll(fn.log_softmax(logits, -1), labels, _name="cross_entropy")
 
 
+def _exchanged(name: str, scores: Any, labels: Any) -> DTypeError:
+    exchanged = is_float(spec_of(labels).dtype)
+    help_ = (
+        f"exchange them: `nn.{name}(logits, labels)`" if exchanged else "pass scores, not classes"
+    )
+    return error(
+        DTypeError,
+        "GC323",
+        f"the scores of `{name}` are real numbers, got {spec_of(scores)!r}",
+        helps=(help_,),
+    )
+
+
+@user_errors
 def nll(log_probabilities: Any, labels: Any, *, _name: str = "nll") -> Any:
     """The mean negative log-likelihood: of `log_probabilities` [..., classes], at the label.
 
@@ -98,7 +126,11 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
             DTypeError,
             "GC323",
             f"the labels of `{name}` are integers, got {spec_of(labels)!r}",
-            helps=("convert them: `labels.astype(gd.int32)`",),
+            helps=(
+                "take the place of the one: `labels.argmax(-1)`"
+                if np.shape(labels) == np.shape(scores)
+                else "convert them: `labels.astype(gd.int32)`",
+            ),
         )
     leading = tuple(np.shape(scores)[:-1])
     if not np.ndim(scores) or labels.shape != leading:
@@ -107,6 +139,11 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
             "GC322",
             f"`{name}` needs one label for each row of scores, "
             f"got scores {spec_of(scores)!r} and labels {spec_of(labels)!r}",
+            helps=(
+                "drop the last axis of the labels: `labels[..., 0]`"
+                if labels.shape == (*leading, 1)
+                else f"give labels of the shape {list(leading)}",
+            ),
         )
     classes = np.shape(scores)[-1]
     labels = fn.bounded(labels, lower=0, upper=classes)
@@ -114,6 +151,7 @@ def _chosen(name: str, scores: Any, labels: Any) -> Any:
     return labels[..., None] == numbers
 
 
+@user_errors
 def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
     """The mean of `-target * log(p) - (1 - target) * log(1 - p)` with `p = sigmoid(logits)`.
 
@@ -126,6 +164,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any) -> Any:
     return fn.mean(softplus(logits) - logits * target)
 
 
+@user_errors
 def accuracy(logits: Any, labels: Any) -> Any:
     """The share of rows whose greatest logit is at the label, in float32.
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from ..dtypes import short
-from ..trace import spec_of
+from ..errors import UnsupportedError, user_errors
+from ..trace import error, spec_of
 from ..tree import leaves_with_paths
 
 
@@ -31,6 +32,19 @@ class Module:
     reached by two paths is one parameter (tied weights). Numbers, strings and functions are
     configuration.
     """
+
+    @user_errors
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """A model that is written as PyTorch's are has a `forward` in the place of `__call__`."""
+        forward = getattr(self, "forward", None)
+        if forward is None:
+            raise error(
+                UnsupportedError,
+                "GC329",
+                f"`{type(self).__name__}` does not say what it computes",
+                helps=("write `def __call__(self, x): ...` in the class",),
+            )
+        return forward(*args, **options)
 
     def tree_children(self) -> Mapping[str, Any]:
         return vars(self)

@@ -11,14 +11,29 @@ from typing import Any
 
 import numpy as np
 
+from ..calls import usage
 from ..dtypes import BOOL
-from ..errors import ArgumentError, fail
+from ..errors import ArgumentError, fail, user_errors
 from ..functions import astype, where, zeros_like
 from ..trace import Value
 from ..tree import map_leaves
 
 Schedule = Callable[[Any], Any]
 """The learning rate as a traced function of the step counter, which starts at 0."""
+
+
+NOT_PARAMETERS = "leave the parameters out: `gd.train_step(loss, model, optim.SGD(lr=0.1), ...)`"
+
+
+def check_number(name: str, value: Any, example: str) -> None:
+    """Raise unless `value` is a finite number that is not negative."""
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if number and not isinstance(value, bool) and 0 <= value < float("inf"):
+        return
+    help_ = example if " " in example else f"write `{name}={example}`"
+    what = "a number from 0, or a function of the step" if name == "lr" else "a number from 0"
+    got = repr(value) if number or isinstance(value, str) else f"a `{type(value).__name__}`"
+    raise fail(ArgumentError, "GC330", f"`{name}` is {what}, got {got}", helps=(help_,))
 
 
 class SGD:
@@ -35,6 +50,8 @@ class SGD:
     has their shapes and dtypes. Raises `ArgumentError` for a value out of its range.
     """
 
+    @user_errors
+    @usage(NOT_PARAMETERS)
     def __init__(
         self,
         lr: float | Schedule = 1e-3,
@@ -43,13 +60,14 @@ class SGD:
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        if not callable(lr) and lr < 0:
-            raise fail(ArgumentError, "GC330", f"`lr` is at least 0, got {lr}")
-        for name, value in (("momentum", momentum), ("weight_decay", weight_decay)):
-            if value < 0:
-                raise fail(ArgumentError, "GC330", f"`{name}` is at least 0, got {value}")
+        if not callable(lr) or isinstance(lr, type):
+            check_number("lr", lr, NOT_PARAMETERS if isinstance(lr, (dict, list)) else "0.1")
+        check_number("momentum", momentum, "0.9")
+        check_number("weight_decay", weight_decay, "1e-4")
+        check_number("dampening", dampening, "0.0")
         if nesterov and (momentum == 0 or dampening != 0):
-            raise fail(ArgumentError, "GC330", "`nesterov` needs a momentum and no dampening")
+            message = "`nesterov` needs a momentum and no dampening"
+            raise fail(ArgumentError, "GC330", message, helps=("give `momentum=0.9`",))
         self.lr = lr
         self.momentum = float(momentum)
         self.dampening = float(dampening)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..conversion import described, in_dtype
+from ..conversion import described, in_dtype, spelled
 from ..dtypes import SHORT, is_bool, is_float, is_integer, limits, short
 from ..emit.entry import Argument, Entry
 from ..errors import DataError, DTypeError, ShapeError, fail
@@ -71,7 +71,9 @@ def shape_help(name: str, array: Array, shape: tuple[int, ...]) -> str:
     """What to do about an array of another shape."""
     extents = ", ".join(map(str, shape))
     if array.size == math.prod(shape) and array.dtype != np.dtype(object):
-        return f"reshape it, if its elements are in that order: `{name}.reshape({extents})`"
+        return (
+            f"reshape it, if its elements are in that order: `{spelled(name)}.reshape({extents})`"
+        )
     return f"pass an array of shape [{extents}], or compile for the shape you have"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -26,7 +27,7 @@ from ..lower.reserved import ARGUMENTS, HEADER_NAMES
 from ..lower.target import TARGETS
 from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
-from ..trace import Traced
+from ..trace import Traced, user_span
 from ..tree import Tree
 from .describe import KernelInfo, Stage, kernel_infos, node_of_line, stages
 from .native import NativeEntry, State
@@ -49,7 +50,9 @@ class Options:
         known = ("native", "portable", *TARGETS)
         if self.target not in known:
             message = f"unknown target {self.target!r}"
-            raise fail(ArgumentError, "GC430", message, helps=(f"one of {', '.join(known)}",))
+            raise fail(
+                ArgumentError, "GC430", message, helps=(f"choose one of {', '.join(known)}",)
+            )
 
     @property
     def vectors(self) -> str:
@@ -59,6 +62,50 @@ class Options:
         if self.target == "portable":
             return "scalar"
         return native_isa(self.compiler, self.cflags)
+
+
+def make_options(
+    name: str,
+    target: str,
+    compiler: str | None,
+    cflags: Sequence[str],
+    cache_dir: str | Path | None,
+) -> Options:
+    """The options, checked before anything is traced.
+
+    Without any C compiler there is a warning: the text can still be had.
+    """
+    if isinstance(cflags, str) or not all(isinstance(flag, str) for flag in cflags):
+        words = cflags.split() if isinstance(cflags, str) else list(map(str, cflags))
+        message = f"`cflags` is a list of strings, got {cflags!r}"
+        raise fail(ArgumentError, "GC431", message, helps=(f"write `cflags={words!r}`",))
+    options = Options(name, target, compiler, tuple(cflags), cache_dir)
+    if target not in TARGETS:
+        _ask_for_compiler(options)
+    return options
+
+
+def _ask_for_compiler(options: Options) -> None:
+    """Raise `BuildError` if the compiler asked for does not work or does not take the flags."""
+    from ..toolchain.compilers import (
+        HOW_TO_GET_ONE,
+        WITHOUT_COMPILER,
+        find_compiler,
+        is_there_any,
+        vector_isa,
+    )
+
+    if options.compiler or is_there_any() or WITHOUT_COMPILER.get() == "fail":
+        found = find_compiler(options.compiler)
+        if options.cflags:
+            vector_isa(found, "native", options.cflags)
+        return
+    if WITHOUT_COMPILER.get() == "go on":
+        return
+    span = user_span()
+    text = f"no C compiler was found, so nothing compiled can be called: {HOW_TO_GET_ONE[0]}"
+    where = (span.file, span.line) if span is not None else (__file__, 0)
+    warnings.warn_explicit(text, UserWarning, *where)
 
 
 def native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
@@ -75,6 +122,9 @@ def native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
 
 def program_name(text: str) -> str:
     """What C calls a program; its header must not hide one that it includes."""
+    if not isinstance(text, str):
+        message = f"`name` is a string, got {text!r}"
+        raise fail(ArgumentError, "GC432", message, helps=('write `name="..."`',))
     name = identifier(text)
     return f"{name}_program" if name in HEADER_NAMES or name.startswith("gradc_") else name
 

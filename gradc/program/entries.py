@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import short
-from ..errors import ShapeError, TraceError, UnsupportedError, fail
+from ..errors import Label, ShapeError, TraceError, UnsupportedError, fail, user_errors
 from ..graph import Graph
 from ..lower.naming import derive_names
 from ..ops.table import OPS, Kind
 from ..pipeline import Job, Leaf
-from ..trace import Traced, error, spec_of, trace_tree
+from ..trace import Traced, spec_of, trace_tree
 from ..trace import argument_names as labels_of
+from ..trace.given import described, need_arguments, need_function, need_specs
+from ..trace.source import place_of_result
 from ..tree import Tree, flatten
 from .arguments import Nesting
 from .core import (
@@ -48,15 +50,18 @@ class EntryDef:
     scalars: Mapping[str, Any] = field(default_factory=dict)
 
 
+@user_errors
 def query(fn: Callable[..., Any], *specs: Any) -> EntryDef:
     """An entry point `fn(state, *args) -> outputs` that reads the state and leaves it as it is.
 
     `specs` are those of the arguments after the state, specs or arrays in any nesting of dtypes and
     shapes. For `gd.program`, which raises what tracing `fn` raises, `TraceError` and the like.
     """
+    _check_entry(fn, specs, "query")
     return EntryDef(fn, specs, False)
 
 
+@user_errors
 def update(fn: Callable[..., Any], *specs: Any) -> EntryDef:
     """An entry point `fn(state, *args) -> (new_state, outputs)` that replaces the state.
 
@@ -64,7 +69,14 @@ def update(fn: Callable[..., Any], *specs: Any) -> EntryDef:
     state must have the nesting, shapes and dtypes of the old one. For `gd.program`, which raises
     `TraceError` or `ShapeError` if it has not, and what tracing `fn` raises.
     """
+    _check_entry(fn, specs, "update")
     return EntryDef(fn, specs, True)
+
+
+def _check_entry(fn: Any, specs: tuple[Any, ...], caller: str) -> None:
+    need_function(fn, caller)
+    need_specs(specs, caller)
+    need_arguments(fn, len(specs), first="the state")
 
 
 @dataclass(frozen=True)
@@ -158,10 +170,12 @@ def _returning_pair(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
         result = fn(*args)
         if isinstance(result, tuple) and len(result) == 2:
             return result
-        raise error(
+        place = place_of_result(fn)
+        raise fail(
             TraceError,
             "GC502",
-            f"`{name}` must return a pair (new state, outputs), got a `{type(result).__name__}`",
+            f"`{name}` must return a pair (new state, outputs), got {described(result)}",
+            labels=(Label(place),) if place is not None else (),
             helps=("return `state, outputs`; outputs may be `None`",),
         )
 

@@ -22,15 +22,16 @@ from ..passes.memory import MemoryPlan
 from ..pipeline import Job
 from ..trace import Traced, current_trace, spec_of, trace_tree
 from ..trace import argument_names as trace_names
+from ..trace.given import need_arguments, need_function, need_specs
 from ..tree import flatten
 from .arguments import Nesting, is_plain, settings
 from .call import Quick, nested
 from .core import (
     Core,
-    Options,
     argument_names,
     input_paths,
     make_core,
+    make_options,
     output_names,
     program_name,
     target_of,
@@ -142,12 +143,26 @@ def compile(  # noqa: A001 (as NumPy-like compilers call it)
     cannot be traced, `ArgumentError` for an option that means nothing. The C compiler runs when the
     function is first called, which raises `BuildError` if there is none or it refuses.
     """
+    need_specs(args, "compile")
+    return compile_for(fn, args, name, target, compiler, cflags, cache_dir)
+
+
+def compile_for(
+    fn: Callable[..., Any],
+    args: Sequence[Any],
+    name: str | None = None,
+    target: str = "native",
+    compiler: str | None = None,
+    cflags: Sequence[str] = (),
+    cache_dir: str | Path | None = None,
+) -> Function:
+    """`compile`, for arguments among which there may be dtypes, as settings."""
+    need_function(fn, "compile")
+    need_arguments(fn, len(args))
     label = str(name or getattr(fn, "__name__", "function"))
     c_label = program_name(label if label != "<lambda>" else "function")
-    options = Options(
-        f"{c_label}_function" if c_label in GLOBAL else c_label,
-        target, compiler, tuple(cflags), cache_dir,
-    )  # fmt: skip
+    c_label = f"{c_label}_function" if c_label in GLOBAL else c_label
+    options = make_options(c_label, target, compiler, cflags, cache_dir)
     start = time.perf_counter()
     traced = trace_tree(fn, *args, tied=False)
     seconds = time.perf_counter() - start
@@ -160,6 +175,7 @@ def compile(  # noqa: A001 (as NumPy-like compilers call it)
     return Function(core, traced, label, nesting, fn)
 
 
+@user_errors
 def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """`compile` on the first call for each new combination of shapes, dtypes and settings.
 
@@ -168,8 +184,10 @@ def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     `jitted.specialisations` maps what was told apart to `Function`s. Inside a traced function `fn`
     is traced along.
     """
+    need_function(fn, "jit")
     known: dict[Any, Function] = {}
 
+    @user_errors
     @functools.wraps(fn)
     def jitted(*args: Any, **by_name: Any) -> Any:
         if by_name:
@@ -178,7 +196,7 @@ def jit(fn: Callable[..., Any], **options: Any) -> Callable[..., Any]:
             return fn(*args)
         key = _specialisation(args)
         if key not in known:
-            known[key] = compile(fn, *args, **options)
+            known[key] = compile_for(fn, args, **options)
         return known[key](*args)
 
     jitted.specialisations = known  # type: ignore[attr-defined]
@@ -215,5 +233,10 @@ def positional(
     bound = signature.bind(*args, **by_name)
     if bound.kwargs:
         names = ", ".join(f"`{name}`" for name in bound.kwargs)
-        raise fail(ArgumentError, "GC409", f"{names} cannot be given by name: give it in its place")
+        raise fail(
+            ArgumentError,
+            "GC409",
+            f"{names} cannot be given by name",
+            helps=("give it in its place",),
+        )
     return bound.args

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError, TraceError, fail, user_errors
+from ..calls import usage
+from ..errors import ArgumentError, NoAttributeError, TraceError, fail, user_errors
 from ..graph import Graph
 from ..lower.reserved import GLOBAL
 from ..pipeline import Job
 from .arguments import Nesting
 from .call import nested
-from .core import Core, Options, make_core, program_name
+from .core import Core, Options, make_core, make_options, program_name
 from .entries import EntryDef, EntryTrace, StateLeaves, make_job, state_leaves
 from .native import State
 from .visible import Visible
@@ -59,11 +60,17 @@ class Program(Visible):
     def __deepcopy__(self, memo: dict[int, Any]) -> Program:
         return Program(copy.deepcopy(self._core, memo), self._kinds, self._traces)
 
+    @user_errors
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)
-        known = ", ".join(self._kinds)
-        raise AttributeError(f"`{self.name}` has no entry point `{name}`; it has {known}")
+        known = ", ".join(f"`{label}`" for label in self._kinds)
+        raise fail(
+            NoAttributeError,
+            "GC423",
+            f"program `{self.name}` has no entry point `{name}`",
+            helps=(f"call one that it has: {known}",),
+        )
 
     def _not_built(self, name: str) -> Callable[..., Any]:
         """The entry point until its first call, which puts the generated function in its place."""
@@ -103,6 +110,7 @@ class Program(Visible):
 
 
 @user_errors
+@usage("give entry points by name: `act=gd.query(act, ...)`")
 def program(
     name: str,
     state: Any,
@@ -129,7 +137,7 @@ def program(
     a name that means nothing; the first call `BuildError` if the C cannot be built.
     """
     _check_labels(entries)
-    options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
+    options = make_options(program_name(name), target, compiler, cflags, cache_dir)
     known = state_leaves(state, lambda path: path)
     if not known.leaves:
         message = "the state of a program holds at least one array"
@@ -160,6 +168,7 @@ def _check_labels(entries: Mapping[str, Any]) -> None:
                 TraceError,
                 "GC507",
                 f"entry point `{label}` must be made with `gd.query` or `gd.update`",
+                helps=(f"write `{label}=gd.query(function, ...)`, with a spec for each argument",),
             )
         if not (label.isascii() and label.isidentifier()) or label.startswith("_"):
             message = f"`{label}` cannot name an entry point"

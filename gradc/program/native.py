@@ -7,19 +7,21 @@ them; all entry points of one state share its lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..conversion import in_dtype
 from ..dtypes import DType, c_name, short
 from ..emit.entry import Argument, Entry, aligned
 from ..emit.interface import Interface
 from ..emit.layout import PARAMS, Member, StateLayout
-from ..errors import DataError, fail
+from ..errors import DataError, ShapeError, UnknownNameError, fail, user_errors
 from ..forks import fork_safe_lock
-from .arguments import check_ranges
+from ..namespace import nearest
+from .arguments import as_array, check_ranges, describe, shape_help
 from .call import LIST, Form, compile_call
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def aligned_bytes(count: int) -> Array:
 
 
 class State(Mapping[str, Array]):
-    """The memory of a program's struct, as NumPy views by name; assign with `[...] =`.
+    """The memory of a program's struct, as NumPy views by name; assigning to one copies.
 
     A process forked while another thread is in a call has the memory as it was at that moment.
     """
@@ -62,11 +64,25 @@ class State(Mapping[str, Array]):
         stored = flat.reshape(m.stored_shape)
         return stored.T if m.swapped else stored
 
+    @user_errors
     def __getitem__(self, name: str) -> Array:
-        try:
-            return self._views[name]
-        except KeyError:
-            raise KeyError(f"{name!r}; the state has {', '.join(self._views)}") from None
+        if name not in self._views:
+            raise unknown_name(name, "the state has no", self._views)
+        return self._views[name]
+
+    @user_errors
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Copy `value`, of the array's shape and a dtype that converts to its, into the memory."""
+        view = self[name]
+        array = as_array(value, name)
+        wanted = short(view.dtype, view.shape)
+        if array.shape != view.shape:
+            message = f"`{name}` must be {wanted}, got {describe(value)}"
+            helps = (shape_help(name, array, view.shape),)
+            raise fail(ShapeError, "GC402", message, helps=helps)
+        converted = in_dtype(array, view.dtype, name, wanted, weak=not hasattr(value, "dtype"))
+        with self.lock:
+            view[...] = converted
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
@@ -85,6 +101,16 @@ def _state(layout: StateLayout, names: Sequence[str], memory: bytes) -> State:
     state = State(layout, names)
     state.memory[...] = np.frombuffer(memory, np.uint8)
     return state
+
+
+def unknown_name(name: object, what: str, known: Iterable[str]) -> UnknownNameError:
+    """The error of a name that is not among the `known` ones."""
+    names = list(known)
+    near = nearest(str(name), names)
+    listed = ", ".join(f"`{n}`" for n in names[:8]) + (", ..." if len(names) > 8 else "")
+    help_ = f"write `{near[0]}`" if near else f"choose one of {listed}"
+    notes = (f"there are {listed}",) if near else ()
+    return fail(UnknownNameError, "GC422", f"{what} `{name}`", notes=notes, helps=(help_,))
 
 
 class NativeEntry:

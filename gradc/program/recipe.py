@@ -21,6 +21,7 @@ from ..trace import argument_names, error, spec_of
 from ..tree import Tree, flatten
 from .arguments import is_number
 from .entries import EntryDef
+from .ingredients import loss_and_metrics, new_parameters
 
 
 class Recipe:
@@ -51,7 +52,12 @@ class Recipe:
         dtypes = {path: spec_of(leaf, path).dtype for path, leaf in params.items()}
         self.trained = [path for path, dtype in dtypes.items() if is_float(dtype)]
         if not self.trained:
-            raise fail(TraceError, "GC508", "the model has no floating-point parameters to train")
+            raise fail(
+                TraceError,
+                "GC508",
+                "the model has no floating-point parameters to train",
+                helps=("keep its arrays in attributes, lists or dicts of an `nn.Module`",),
+            )
         widest = max((dtypes[p] for p in self.trained), key=item_bytes)
         rate = getattr(optimizer, "lr", None)
         self.lr = widest.type(rate) if is_number(rate) else None
@@ -96,15 +102,10 @@ class Recipe:
 
     def losses(self, params: Mapping[str, Any], *batch: Any) -> tuple[Any, dict[str, Any]]:
         """The loss and its metrics."""
-        result = self.loss(self.rebuild(params), *batch)
-        if not isinstance(result, tuple):
-            return result, {}
-        if len(result) != 2 or not isinstance(result[1], dict):
-            message = "a loss returns a scalar, or a scalar and a dict of metrics"
-            raise error(TraceError, "GC509", message)
-        for name, value in result[1].items():
+        found = loss_and_metrics(self.loss, self.loss(self.rebuild(params), *batch))
+        for name, value in found[1].items():
             _check_metric(name, value)
-        return result
+        return found
 
     def step(self, state: dict[str, Any], *batch: Any) -> tuple[Any, Any]:
         """One step of training: the program's update."""
@@ -115,14 +116,12 @@ class Recipe:
         def of_trained(values: dict[str, Any], *data: Any) -> Any:
             return self.losses({**rest, **values}, *data)
 
+        of_trained.__wrapped__ = self.loss  # type: ignore[attr-defined]
         found = gradient_of(of_trained, (trained, *data), 0, has_aux=True)
         self._refuse_unreached(found.reach)
         rate = batch[-1] if self.lr is not None else self._scheduled(state["step"])
-        new, opt = self.optimizer.update(trained, found.gradients, state["opt"], rate)
-        if set(new) != set(trained):
-            odd = ", ".join(f"`{p}`" for p in sorted(set(new) ^ set(trained)))
-            message = f"the optimizer's `update` must return the parameters it was given: see {odd}"
-            raise error(TraceError, "GC515", message)
+        result = self.optimizer.update(trained, found.gradients, state["opt"], rate)
+        new, opt = new_parameters(self.optimizer, result, self.trained)
         counted = {
             "params": {p: new.get(p, v) for p, v in state["params"].items()},
             "opt": opt,
@@ -160,7 +159,8 @@ class Recipe:
             if count > len(self.specs):
                 message = f"`predict` takes {count} arguments beside the model, the loss "
                 message += f"{len(self.specs)}: what a batch is, the loss says"
-                raise fail(ArgumentError, "GC514", message)
+                helps = ("write a `predict` of the model and inputs that the loss has too",)
+                raise fail(ArgumentError, "GC514", message, helps=helps)
             labels = argument_names(self.predict, count + 1)[1:]
             predict = _labelled(self._predict, labels)
             entries["predict"] = EntryDef(predict, self.specs[:count], False)
@@ -173,17 +173,6 @@ class Recipe:
     def _predict(self, state: dict[str, Any], *args: Any) -> Any:
         assert self.predict is not None
         return self.predict(self.rebuild(state["params"]), *args)
-
-
-def batch_specs(specs: Sequence[Any]) -> tuple[Spec, ...]:
-    """The specs of a batch, which are arrays by themselves."""
-    for position, spec in enumerate(specs):
-        if flatten(spec)[1].kind != "leaf":
-            got = type(spec).__name__
-            message = f"each argument of a training step is one array, got a `{got}`"
-            helps = (f"give the parts of argument {position} one by one",)
-            raise fail(ArgumentError, "GC516", message, helps=helps)
-    return tuple(spec_of(spec, f"spec {k}") for k, spec in enumerate(specs))
 
 
 def _check_metric(name: Any, value: Any) -> None:

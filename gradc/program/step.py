@@ -23,12 +23,13 @@ from ..passes.memory import MemoryPlan
 from ..pipeline import Leaf
 from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
-from .core import Core, Options, program_name
+from .core import Core, Options, make_options, program_name
 from .entries import EntryTrace, StateLeaves, state_leaves
 from .general import build_core
+from .ingredients import batch_specs, check_ingredients
 from .many import run_many
-from .native import State
-from .recipe import Recipe, batch_specs
+from .native import State, unknown_name
+from .recipe import Recipe
 from .visible import Visible
 
 Array = np.ndarray[Any, Any]
@@ -41,11 +42,18 @@ class Params(Mapping[str, Array]):
         self._state = state
         self._names = dict(names)
 
+    @user_errors
     def __getitem__(self, name: str) -> Array:
-        try:
-            return self._state[self._names[name]]
-        except KeyError:
-            raise KeyError(f"{name!r}; the model has {', '.join(self._names)}") from None
+        if name not in self._names:
+            raise unknown_name(name, "the model has no parameter", self._names)
+        return self._state[self._names[name]]
+
+    @user_errors
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Copy `value`, of the parameter's shape and a dtype that converts to its, into the C."""
+        if name not in self._names:
+            raise unknown_name(name, "the model has no parameter", self._names)
+        self._state[self._names[name]] = value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -120,8 +128,9 @@ class TrainStep(Visible, Quick):
     @user_errors
     def _first_step(self, *batch: Any, **options: Any) -> Any:
         """Build, then be called without this step in between."""
-        self._called_through(self._entry("step"))
-        return self(*batch, **options)
+        run = self._entry("step")
+        self._called_through(run)
+        return user_errors(run)(*batch, **options)
 
     def _entry(self, name: str) -> Callable[..., Any]:
         """An entry point as a Python function."""
@@ -129,7 +138,7 @@ class TrainStep(Visible, Quick):
             rate = {} if self.lr is None or name != "step" else {"lr": self.lr}
             results = self._traces[name].results
             form = nested(results) if name == "predict" else loss_and_metrics(self._metrics)
-            hint = "" if self.batch is None else "for {0} rows: `step.for_batch({0})`"
+            hint = "" if self.batch is None else "use `step.for_batch({0})` for {0} rows"
             run = self._core.entry(name).function_for(form, rate, hint)
             self._calls[name] = _without_rate(run) if name == "step" and not rate else run
         return self._calls[name]
@@ -192,8 +201,8 @@ class TrainStep(Visible, Quick):
         """
         self._need_batch()
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 1:
-            message = f"a batch has at least one row, got {rows!r}"
-            raise fail(ArgumentError, "GC413", message)
+            message = f"a batch has a whole number of rows, at least one, got {rows!r}"
+            raise fail(ArgumentError, "GC413", message, helps=("pass an integer",))
         if rows not in self._family:
             known = self._definition(f"compiled for batches of {rows} rows")
             recipe = copy.copy(self._recipe)
@@ -240,7 +249,7 @@ class TrainStep(Visible, Quick):
 
     @property
     def params(self) -> Params:
-        """NumPy views of the parameters in the C struct; assign with `[...] =`."""
+        """NumPy views of the parameters in the C struct; assigning to one copies into it."""
         owner = self._recipe.owner
         return Params(self.state, {p: f"params.{owner[p]}" for p in self._recipe.paths})
 
@@ -337,7 +346,8 @@ def train_step(
     traced; `ArgumentError` for an argument that means nothing. The first call raises `BuildError`
     if there is no C compiler or it refuses.
     """
-    options = Options(program_name(name), target, compiler, tuple(cflags), cache_dir)
+    options = make_options(program_name(name), target, compiler, cflags, cache_dir)
+    check_ingredients(loss, model, optimizer, specs, predict)
     recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)
     known = state_leaves(recipe.state, _display)
     known = replace(known, leaves=_placed(known.leaves, recipe.sections()))

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,9 +35,12 @@ FAMILIES: dict[str, Family] = {"gcc": "gcc", "clang": "clang", "zig": "zig"}
 TARGETS = ("native", "portable")
 
 HOW_TO_GET_ONE = (
-    "install a C compiler: `pip install gradc[zig]` works everywhere",
-    "or use the system's: `apt-get install gcc`, `dnf install gcc`, `xcode-select --install`",
+    "install a C compiler: `pip install ziglang` works everywhere",
+    "use the system's: `apt-get install gcc`, `dnf install gcc`, `xcode-select --install`",
 )
+
+# What making a program does where there is no compiler: "warn", "fail", or "go on" to the text.
+WITHOUT_COMPILER: ContextVar[str] = ContextVar("gradc_without_compiler", default="warn")
 
 # The first that the compiler predefines names the widest vectors it may use.
 ISA_MACROS: tuple[tuple[str, VectorISA], ...] = (
@@ -73,6 +77,18 @@ def find_compiler(option: str | None = None) -> Compiler:
         return _asked_for(option, "given as `compiler`")
     if os.environ.get("CC", "").strip():
         return _asked_for(os.environ["CC"], "from `$CC`")
+    found = _first_that_works()
+    if found is None:
+        raise fail(BuildError, "GC801", "no C compiler was found", helps=HOW_TO_GET_ONE)
+    return found
+
+
+def is_there_any() -> bool:
+    """Whether `$CC` names a compiler (which need not work), or one is found."""
+    return bool(os.environ.get("CC", "").strip()) or _first_that_works() is not None
+
+
+def _first_that_works() -> Compiler | None:
     for candidate in (("cc",), ("gcc",), ("clang",), _zig_command()):
         command = _resolved(candidate)
         if command is None:
@@ -81,7 +97,7 @@ def find_compiler(option: str | None = None) -> Compiler:
             return _identify(command)
         except _UnusableError:
             continue  # such as the cc of macOS before its developer tools are installed
-    raise fail(BuildError, "GC801", "no C compiler was found", helps=HOW_TO_GET_ONE)
+    return None
 
 
 def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
@@ -117,11 +133,37 @@ def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str]
         question.append(cpu_identity())
 
     def ask() -> dict[str, str]:
-        macros = _predefined_macros((*compiler.command, *arguments))
+        try:
+            macros = _predefined_macros((*compiler.command, *arguments))
+        except _UnusableError as reason:
+            raise _refused_flags(compiler, cflags, str(reason)) from None
         return {"isa": next((isa for name, isa in ISA_MACROS if name in macros), "scalar")}
 
     answer = _remembered(question, ask)["isa"]
     return next((isa for _, isa in ISA_MACROS if isa == answer), "scalar")
+
+
+def _refused_flags(compiler: Compiler, cflags: Sequence[str], said: str) -> BuildError:
+    """The error of a compiler that does not even start with the user's flags."""
+    refused = [flag for flag in cflags if not _takes(compiler, flag)] or list(cflags)
+    listed = ", ".join(f"`{flag}`" for flag in refused)
+    return fail(
+        BuildError,
+        "GC812",
+        f"{compiler} refuses {listed}, which is of the `cflags` given"
+        if refused
+        else f"{compiler} does not work: {said}",
+        notes=(f"it says: {said}",),
+        helps=(f"leave {listed} out of `cflags`" if refused else "name another by `compiler`",),
+    )
+
+
+def _takes(compiler: Compiler, flag: str) -> bool:
+    try:
+        _predefined_macros((*compiler.command, flag))
+    except _UnusableError:
+        return False
+    return True
 
 
 def identity(command: Sequence[str]) -> list[str]:

@@ -74,9 +74,9 @@ def explain(
         return fail(
             BuildError,
             "GC812",
-            f"{compiler} does not compile `{name}` with `{' '.join(cflags)}`, but does without",
+            f"{compiler} compiles `{name}`, but not with {_listed(cflags)} of `cflags`",
             notes=(_first_error(failed), f"its whole output is in `{kept / LOG}`"),
-            helps=("leave the flags out of `cflags`, or change them",),
+            helps=(f"leave {_listed(_to_blame(failed, run, cflags))} out of `cflags`",),
         )
     broken = _trial(run, compiler, cflags, directory)
     if broken is not None:
@@ -97,6 +97,18 @@ def explain(
             "another compiler may take it: `compiler=`, or `$CC`",
         ),
     )
+
+
+def _to_blame(failed: Run, run: Runner, cflags: Sequence[str]) -> list[str]:
+    """The flags without one of which it compiles; all of them if it takes more than one."""
+    blamed = [
+        flag for flag in cflags if run([w for w in failed.command if w != flag]).returncode == 0
+    ]
+    return blamed or list(cflags)
+
+
+def _listed(flags: Sequence[str]) -> str:
+    return ", ".join(f"`{flag}`" for flag in flags)
 
 
 def _trial(run: Runner, compiler: Compiler, cflags: Sequence[str], directory: Path) -> Run | None:

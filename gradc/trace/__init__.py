@@ -8,7 +8,7 @@ cannot be traced fails at the user's own line.
 from .context import Trace, current_trace, error, user_span
 from .operands import apply, broadcast_to, lift, lifted, owner_of, promoted
 from .operators import power
-from .tracing import Traced, argument_names, spec_of, trace, trace_tree
+from .tracing import Traced, argument_names, name_of, spec_of, trace, trace_tree
 from .value import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "error",
     "lift",
     "lifted",
+    "name_of",
     "owner_of",
     "power",
     "promoted",

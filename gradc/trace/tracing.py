@@ -19,6 +19,7 @@ from ..errors import DTypeError, GradcError, fail, user_errors
 from ..graph import Graph, verify
 from ..tree import Tree, flatten
 from .context import LARGEST_CONSTANT, Trace, located_by_traceback
+from .given import need_arguments, need_function, need_specs
 from .naming import name_by_assignment
 from .operands import lift
 from .value import Value
@@ -59,6 +60,9 @@ def trace(fn: Callable[..., Any], *args: Any) -> Graph:
     `graph.dag` is a `networkx.DiGraph`. Raises `TraceError`, `ShapeError`, `DTypeError` or
     `UnsupportedError` at the line of `fn` that cannot be traced.
     """
+    need_function(fn, "trace")
+    need_specs(args, "trace")
+    need_arguments(fn, len(args))
     return trace_tree(fn, *args).graph
 
 
@@ -151,6 +155,12 @@ def _inputs(
         positions.append(known[key])
         values.append(Value(owner, owner.builder.inputs[known[key]], argument=path))
     return values, positions
+
+
+def name_of(array: Any) -> str:
+    """What a traced array is called by the user, such as `fc1.weight`; empty if by nothing."""
+    name = (array.node.name or "") if isinstance(array, Value) else ""
+    return name.removeprefix("params.")
 
 
 def spec_of(leaf: Any, name: str = "", floating: DType = F32) -> Spec:

@@ -93,7 +93,8 @@ def load(path: PathLike) -> tuple[dict[str, Array], dict[str, str]]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"cannot read checkpoint `{os.fspath(path)}`: {reason}"
-        raise fail(CheckpointError, "GC602", message) from error
+        helps = ("give the path of a file that `save` or `fit` wrote",)
+        raise fail(CheckpointError, "GC602", message, helps=helps) from None
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise fail(
             CheckpointError,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+from ..errors import ArgumentError, fail
 from .history import History, Record, summary
 
 REDRAW_SECONDS = 0.1
@@ -66,6 +67,12 @@ AnyCallback = Callback | Callable[[Run, Record], Any]
 
 
 def as_callbacks(given: Sequence[AnyCallback]) -> list[Callback]:
+    """The callbacks as objects; raises `ArgumentError` for what is no list of callbacks."""
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(c, Callback) or callable(c) for c in given
+    ):
+        message = "`callbacks` is a list of functions or `Callback`s"
+        raise fail(ArgumentError, "GC625", message, helps=("write `callbacks=[...]`",))
     return [c if isinstance(c, Callback) else _Function(c) for c in given]
 
 

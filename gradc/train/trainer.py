@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import tree
+from ..calls import usage
 from ..dtypes import Spec
 from ..errors import (
     ArgumentError,
@@ -43,9 +44,24 @@ class Trainer:
     and several trainers may share one. Raises `ArgumentError` for what is no step.
     """
 
+    @user_errors
     def __init__(self, step: Step) -> None:
+        if not all(hasattr(step, name) for name in ("many", "for_batch", "state_dict")):
+            what = f"the class `{step.__name__}`" if isinstance(step, type) else None
+            raise fail(
+                ArgumentError,
+                "GC624",
+                f"a trainer takes a compiled step, got {what or f'a `{type(step).__name__}`'}",
+                helps=("make one first: `gd.train_step(loss, model, optimizer, ...)`",),
+            )
         self.step = step
         self._position = Position()
+        self._checkpoint: Path | None = None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file that the last call of `fit` can be resumed from; None before it has saved."""
+        return self._checkpoint
 
     @property
     def epoch(self) -> int:
@@ -56,6 +72,7 @@ class Trainer:
         return f"Trainer(`{self.step.name}`, {self.epoch} epochs)"
 
     @user_errors
+    @usage("give arrays as one tuple: `fit((x, y), epochs=5)`; the batch size is that of the step")
     def fit(
         self,
         data: Any,
@@ -92,9 +109,13 @@ class Trainer:
         `CheckpointError` if a checkpoint cannot be used, `ArgumentError` for a number that makes no
         sense.
         """
+        if hasattr(epochs, "shape"):
+            message = "`fit` takes the data as one argument, got two arrays"
+            raise fail(ArgumentError, "GC623", message, helps=("give a tuple: `fit((x, y))`",))
         _check_counts(epochs=epochs, seed=seed)
+        _check_rate(lr)
         source = read(data, self.step)
-        held_out = None if validation is None else read(validation, self.step)
+        held_out = None if validation is None else read(validation, self.step, "validation")
         settings = Settings(int(seed), bool(shuffle), bool(drop_last), lr)
         files = self._files(checkpoint, resume, _about(source, settings))
         run = Run(self.step.name, epochs if resume else self.epoch + epochs, self.epoch + 1)
@@ -112,16 +133,19 @@ class Trainer:
     def _files(self, given: PathLike | None, resume: bool, about: dict[str, Any]) -> _Files | None:
         """Where the run is saved; with `resume`, state and position become those saved there."""
         self._position = Position(self.epoch)
+        self._checkpoint = None
         if given is None:
             if resume:
                 message = "`resume` needs the `checkpoint` to continue from"
-                raise fail(ArgumentError, "GC621", message)
+                help_ = "give the path that the run was saved to: `checkpoint=`"
+                raise fail(ArgumentError, "GC621", message, helps=(help_,))
             return None
         path = Path(given)
         if path.suffix != ".safetensors":
             path = path / f"{self.step.name}.safetensors"
         if resume and path.exists():
             self._load(path, about)
+            self._checkpoint = path
         return _Files(path, about)
 
     def _train(self, loop: Loop, held_out: Columns | Batches | None, files: _Files | None) -> None:
@@ -156,6 +180,7 @@ class Trainer:
         if record is not None:
             files.append(record)
         files.save(self.step, self._position)
+        self._checkpoint = files.path
 
     def _interrupted(self, files: _Files | None) -> KeyboardInterrupt:
         """The exception that says where training is, and how to go on."""
@@ -169,6 +194,7 @@ class Trainer:
         return error
 
     @user_errors
+    @usage("give arrays as one tuple: `evaluate((x, y))`")
     def evaluate(self, data: Any) -> Record:
         """The means of the loss and of each metric over all rows of `data`: `{"loss": ..., ...}`.
 
@@ -271,7 +297,14 @@ def _check_counts(**counts: Any) -> None:
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
             message = f"`{name}` is a non-negative integer, got {value!r}"
-            raise fail(ArgumentError, "GC622", message)
+            raise fail(ArgumentError, "GC622", message, helps=(f"write an integer: `{name}=5`",))
+
+
+def _check_rate(lr: Any) -> None:
+    if lr is None or (isinstance(lr, (int, float, np.number)) and not isinstance(lr, bool)):
+        return
+    message = f"`lr` is a number, got {lr!r}"
+    raise fail(ArgumentError, "GC622", message, helps=("write a number: `lr=0.1`",))
 
 
 def _about(source: Columns | Batches, settings: Settings) -> dict[str, Any]:
