@@ -62,15 +62,20 @@ def descend(batch, lr, epochs=1):
     return np.concatenate(losses), line
 
 
+def written(slope, intercept):
+    """The line as a formula: `y = 3.000 x - 1.000`."""
+    return f"y = {slope:.3f} x {'+' if intercept >= 0 else '-'} {abs(intercept):.3f}"
+
+
 def main():
     """Show what each way has found and what it took."""
-    print(f"looking for y = {SLOPE} x + {INTERCEPT} in {ROWS:,} samples\n")
+    print(f"looking for {written(SLOPE, INTERCEPT)} in {ROWS:,} samples\n")
     ways = [("full batch", ROWS, 0.5, 30), ("one sample", 1, 0.02, 1), ("mini-batch", 64, 0.05, 1)]
     for name, batch, lr, epochs in ways:
         losses, (slope, intercept) = descend(batch, lr, epochs)
         print(
             f"{name}: {len(losses):>6,} steps in {epochs:>2} epochs, "
-            f"last loss {losses[-1]:.4f}, y = {slope:.3f} x + {intercept:.3f}"
+            f"last loss {losses[-1]:.4f}, {written(slope, intercept)}"
         )
 
 

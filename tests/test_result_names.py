@@ -74,9 +74,9 @@ CASES = {
 def test_results_are_called_what_they_are(case: str) -> None:
     function, specs, names = CASES[case]
     compiled = gd.compile(function, *specs)
-    given = re.search(r"gives (.*?) \*/", compiled.header.replace("\n *", ""), flags=re.DOTALL)
-    assert given is not None
-    assert re.findall(r"(\w+) [fi]\d+\[", given[1]) == names
+    comment = re.search(r"/\* \w+: (.*?) from ", compiled.header, flags=re.DOTALL)
+    assert comment is not None
+    assert re.findall(r"(\w+) [fi]\d+\[", comment[1]) == names
     (entry,) = compiled.compiled.entries
     assert [a.name for a in entry.outputs] == names
 
@@ -99,6 +99,7 @@ def test_the_loss_of_a_step_has_its_name_in_the_graph() -> None:
 
 COPIES = {
     "an input": (lambda x, y: (x * y).sum(), [VECTOR, VECTOR]),
+    "a constant": (lambda x: (x * np.arange(3.0, dtype=np.float32)).sum(), [VECTOR]),
     "ones": (lambda x: x.sum(), [VECTOR]),
     "a transpose": (lambda x, y: (x.T * y).sum(), [gd.f32[3, 2], gd.f32[2, 3]]),
     "a part": (lambda x, y: (x[1:] * y).sum(), [VECTOR, gd.f32[2]]),

@@ -12,6 +12,7 @@ from typing import Any
 
 TARGET = "a file and a name in it, such as model.py:step; the name is `step` if left out"
 DESCRIPTION = "Compiles a model written as NumPy-style Python into one plain C training step."
+EPILOG = "`gradc COMMAND --help` says more. To begin with: `gradc train examples/mnist.py`."
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -63,7 +64,7 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gradc", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="gradc", description=DESCRIPTION, epilog=EPILOG)
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _build(commands)

@@ -67,7 +67,7 @@ def guarded(name: str, examine: Callable[[], Finding]) -> Finding:
     try:
         return examine()
     except GradcError as error:
-        help_text = "; or ".join(error.diagnostic.helps)
+        help_text = "; ".join(error.diagnostic.helps)
         return Finding(name, False, error.diagnostic.message, help_text)
     except (OSError, ImportError) as error:
         return Finding(name, False, str(error))
