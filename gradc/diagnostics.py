@@ -1,8 +1,8 @@
-"""How a diagnostic looks: full with carets, concise, JSON, HTML.
+"""A message to the user, and how it looks: full with carets, concise, JSON, HTML.
 
-Enters: a `Diagnostic` (see `errors`). Leaves: text. Always holds: rendering never fails, whatever
-became of the source since (missing, changed, tabs, wide or unprintable characters), and never
-writes an escape sequence that was not asked for.
+Enters: what is wrong, where, and what to do about it. Leaves: a `Diagnostic`, and its text. Always
+holds: rendering never fails, whatever became of the source since (missing, changed, tabs, wide or
+unprintable characters), and never writes an escape sequence that was not asked for.
 
 The full form is that of the Rust compiler: the first label is the primary one and is underlined
 with `^`, the others with `-`; what a label says stands after its underline, or below it on a line
@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import html
 import json
-import linecache
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .errors import Diagnostic, Label, Place, Span
+from .spans import Place, Span, character, characters, source_line
 
 MAX_NOTES, MAX_HELPS = 3, 2
 # A label over more lines than this shows its first and last only.
@@ -34,6 +32,47 @@ ANSI = {
     "error": "\x1b[1;31m", "warning": "\x1b[1;33m", "primary": "\x1b[1;31m",
     "secondary": "\x1b[1;34m", "gutter": "\x1b[1;34m", "text": "",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Label:
+    """One place a diagnostic points at, and what stands there."""
+
+    span: Span | Place
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One message to the user: what, where, why, and what to do.
+
+    The first label is the primary one. At most three notes and two helps are shown.
+    """
+
+    level: str
+    code: str
+    message: str
+    labels: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
+
+    def render(self, style: str = "full", *, colour: bool = False) -> str:
+        """The diagnostic as text; `style` is "full", "concise", "json" or "html"."""
+        match style:
+            case "full":
+                paint = ansi_paint if colour else plain_paint
+                return full(self, paint)
+            case "concise":
+                return concise(self)
+            case "json":
+                return as_json(self)
+            case "html":
+                return as_html(self)
+        raise ValueError(f'`style` is "full", "concise", "json" or "html", not {style!r}')
+
+    def as_dict(self) -> dict[str, Any]:
+        """The parts as JSON knows them."""
+        return as_dict(self)
 
 
 def plain_paint(text: str, role: str) -> str:
@@ -141,25 +180,6 @@ def shown_path(file: str) -> str:
     return file
 
 
-# The source -----------------------------------------------------------------------------------
-
-
-def source_line(file: str, line: int) -> str:
-    """A line of a file, without its newline; empty if there is none."""
-    return linecache.getline(file, line).rstrip("\r\n")
-
-
-def character(file: str, line: int, byte: int) -> int:
-    """Python counts columns in bytes of UTF-8; people and editors count characters."""
-    return _character(source_line(file, line), byte)
-
-
-def _character(text: str, byte: int) -> int:
-    if text.isascii():
-        return byte
-    return len(text.encode("utf-8", "replace")[:byte].decode("utf-8", "replace"))
-
-
 @dataclass(frozen=True)
 class Mark:
     """One underlined stretch of one line, in columns of the terminal; `text` may be empty."""
@@ -242,9 +262,9 @@ def _marks(label: Label, role: str) -> Iterator[tuple[int, Mark]]:
         text = source_line(span.file, line)
         start, end = len(text) - len(text.lstrip()), len(text.rstrip())
         if line == span.line:
-            start = _character(text, span.col)
+            start = characters(text, span.col)
         if line == span.end_line:
-            end = _character(text, span.end_col)
+            end = characters(text, span.end_col)
         _, columns = _display(text)
         # A file that changed since may be shorter than the span says.
         start, end = min(start, len(columns) - 1), min(end, len(columns) - 1)

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..diagnostics import character
 from ..graph import GONE, Node
 from ..passes.memory import MemoryPlan
 from ..program import KernelInfo
+from ..spans import character
 from .view import EntryView, View
 
 VALUES_SHOWN = 16

@@ -13,7 +13,7 @@ import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
@@ -37,9 +37,6 @@ from .core import (
     target_of,
 )
 from .visible import Visible
-
-if TYPE_CHECKING:
-    pass
 
 
 class Function(Visible, Quick):

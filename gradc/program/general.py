@@ -11,7 +11,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..calls import usage
 from ..errors import ArgumentError, NoAttributeError, TraceError, fail, user_errors
@@ -24,9 +24,6 @@ from .core import Core, Options, make_core, make_options, program_name
 from .entries import EntryDef, EntryTrace, StateLeaves, make_job, state_leaves
 from .native import State
 from .visible import Visible
-
-if TYPE_CHECKING:
-    pass
 
 
 class Program(Visible):
