@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, settings
 TESTS = Path(__file__).resolve().parent
 CACHE_VARIABLE = "GRADC_CACHE_DIR"
 
-# What `native` becomes: a target, and flags after gradc's own.
+# What `native` becomes: a target, and flags after gradc's own, which gcc and clang take.
 TARGETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "native": ("native", ()),
     "portable": ("portable", ()),
@@ -75,7 +75,7 @@ def build_for(target: str, compiler: str | None) -> None:
     check = Options.__post_init__
 
     def force(options: Options) -> None:
-        if options.target == "native":
+        if options.target == "native" and options.compiler != "zig":
             object.__setattr__(options, "target", forced)
             object.__setattr__(options, "cflags", (*cflags, *options.cflags))
         check(options)

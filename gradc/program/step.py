@@ -218,7 +218,7 @@ class TrainStep(Visible, Quick):
             sizes = ", ".join(map(str, sorted(self._family)))
             raise fail(
                 ArgumentError,
-                "GC431",
+                "GC433",
                 f"`{self.name}` comes from a pickle, which holds its C and no Python functions: "
                 f"it cannot be {wanted}",
                 notes=(f"it is compiled for batches of {sizes} rows",) if sizes else (),
