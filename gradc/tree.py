@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,13 +26,18 @@ from .dtypes import Spec
 from .errors import TraceError, fail
 
 
-@runtime_checkable
 class Nested(Protocol):
-    """An object that can be taken apart and rebuilt."""
+    """An object that can be taken apart and rebuilt; `is_nested` says whether one is."""
 
     def tree_children(self) -> Mapping[str, Any]: ...
 
     def tree_rebuild(self, parts: Mapping[str, Any]) -> Any: ...
+
+
+def is_nested(value: object) -> bool:
+    """Whether the class of `value` has the methods of `Nested`."""
+    kind = type(value)  # an instance may answer to any name, and take its time for it
+    return hasattr(kind, "tree_children") and hasattr(kind, "tree_rebuild")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +135,7 @@ def _flatten(value: Any, leaves: list[Any], above: set[int], *, arrays_only: boo
             helps=("keep the reference to the parent out of the object",),
         )
     keys, children, rebuild = parts
-    inside = arrays_only or isinstance(value, Nested)
+    inside = arrays_only or is_nested(value)
     above.add(id(value))
     before = len(leaves)
     trees = tuple(_flatten(child, leaves, above, arrays_only=inside) for child in children)
@@ -147,7 +152,7 @@ def _parts(value: Any) -> Parts | None:
     """The names and values of a container's children and how to rebuild it; None for a leaf."""
     if isinstance(value, type):
         return None
-    if isinstance(value, Nested):
+    if is_nested(value):
         children = dict(value.tree_children())
         return (
             tuple(children),

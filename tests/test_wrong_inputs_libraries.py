@@ -186,6 +186,12 @@ JAX_AND_NUMPY = (
         "leave it out: it is an array already",
     ),
     in_function(
+        "np.where(x > 0)",
+        UnsupportedError,
+        "`numpy.where` cannot be traced",
+        "call it as `np.where(",
+    ),
+    in_function(
         "np.fft.fft(x)",
         UnsupportedError,
         "`numpy.fft.fft` cannot be traced",

@@ -60,6 +60,12 @@ SPECS = (
         "write `gd.f32[()]` for a scalar, `gd.f32[64, 784]` for an array",
     ),
     line(
+        "gd.compile(lambda p: p['w'], {'w': gd.f32})",
+        A,
+        "`compile` needs a spec for argument 0, got the dtype `gradc.float32`",
+        "write `gd.f32[()]` for a scalar",
+    ),
+    line(
         "gd.compile(lambda x: x, float)",
         A,
         "`compile` needs a spec for argument 0, got the class `float`",

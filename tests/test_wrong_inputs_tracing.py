@@ -66,9 +66,7 @@ PYTHON = (
         "`or` on a traced value",
         "combine masks with `|`: `(x > 0) | (x < -1)`",
     ),
-    in_function(
-        "not x[0, 0]", TraceError, "`not` on a traced value", "write `gd.logical_not(x[0, 0])`"
-    ),
+    in_function("not x[0, 0]", TraceError, "`not` on a traced value", "write `x[0, 0] == 0`"),
     in_function(
         "0 < x < 1",
         TraceError,

@@ -90,10 +90,9 @@ def as_in_c(array: Array) -> Array:
 def scalar(a: Argument, value: Any) -> Any:
     """A scalar argument as the Python number that cffi passes by value."""
     if is_float(a.dtype) and is_number(value):
-        number = float(value)
-        if float(np.finfo(a.dtype).max) < abs(number) < math.inf:
+        if float(np.finfo(a.dtype).max) < abs(value) < math.inf:
             raise _out_of_range(a, value)
-        return number
+        return float(value)
     if is_integer(a.dtype) and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         least, greatest = limits(a.dtype)
         if least <= value <= greatest:

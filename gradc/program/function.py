@@ -42,9 +42,10 @@ from .visible import Visible
 class Function(Visible, Quick):
     """A compiled function of arrays; call it like the Python function it came from.
 
-    Made by `gd.compile`. Arrays must have the shapes and dtypes it was compiled for; the first call
-    builds the C. `source`, `header`, `graph`, `plan`, `kernels` and `stages` show what was made. A
-    pickle holds the C, not the Python function. Calls of one function take turns; what
+    Made by `gd.compile`. Arrays must have the shapes it was compiled for; other dtypes are
+    converted by NumPy's `same_kind` rule, and a number that does not fit is an error. The first
+    call builds the C. `source`, `header`, `graph`, `plan`, `kernels` and `stages` show what was
+    made. A pickle holds the C, not the Python function. Calls of one function take turns; what
     `copy.deepcopy` gives has an arena of its own and can run beside it.
     """
 

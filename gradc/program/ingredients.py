@@ -17,14 +17,14 @@ from ..errors import ArgumentError, Label, TraceError, fail
 from ..trace import spec_of
 from ..trace.given import described, dtype_meant, need_arguments, need_function, need_specs
 from ..trace.source import place_of_result
-from ..tree import Nested, flatten, is_array
+from ..tree import flatten, is_array, is_nested
 
 
 def check_ingredients(
     loss: Any, model: Any, optimizer: Any, specs: Sequence[Any], predict: Any
 ) -> None:
     """Raise `ArgumentError` unless a training step can be made of these."""
-    if isinstance(loss, Nested) and callable(model) and not isinstance(model, Nested):
+    if is_nested(loss) and callable(model) and not is_nested(model):
         raise fail(
             ArgumentError,
             "GC518",
@@ -118,7 +118,7 @@ def batch_specs(specs: Sequence[Any]) -> tuple[Spec, ...]:
 
 
 def _check_predict(predict: Any) -> None:
-    if isinstance(predict, Nested) or not callable(predict) or hasattr(predict, "__self__"):
+    if is_nested(predict) or not callable(predict) or hasattr(predict, "__self__"):
         raise fail(
             ArgumentError,
             "GC514",

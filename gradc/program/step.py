@@ -72,9 +72,11 @@ class TrainStep(Visible, Quick):
 
     Made by `gd.train_step`. It returns the loss as a float, or (loss, {name: float}) if the loss
     function returns metrics. `lr` replaces the optimizer's learning rate for this call. The first
-    call builds the C. Arrays must have the shapes and dtypes of the specs; a call that raises has
-    changed nothing. `params` and `state` are NumPy views of the struct; `source`, `header`,
-    `graph`, `plan`, `kernels` and `stages` show what was made.
+    call builds the C. Arrays must have the shapes of the specs; other dtypes are converted by
+    NumPy's `same_kind` rule (float64 to float32, int64 to int32, never real numbers to integers),
+    and a number that does not fit is an error. A call that raises has changed nothing. `params` and
+    `state` are NumPy views of the struct; `source`, `header`, `graph`, `plan`, `kernels` and
+    `stages` show what was made.
 
     `copy.deepcopy` gives a step with a state of its own, `copy.copy` one that shares it. A pickle
     holds the C, for every batch size that was asked for, and the state, but not the Python

@@ -8,7 +8,7 @@ with as many arguments, and no dtype stands where a spec is meant.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,14 +78,28 @@ def need_arguments(fn: Callable[..., Any], count: int, noun: str = "spec", first
 def need_specs(specs: Sequence[Any], caller: str) -> None:
     """Raise if an argument is a dtype, or the name of one, where a spec or an array is meant."""
     for position, spec in enumerate(specs):
-        dtype = dtype_meant(spec)
-        if dtype is not None:
-            raise fail(
-                ArgumentError,
-                "GC443",
-                f"`{caller}` needs a spec for argument {position}, got {described(spec)}",
-                helps=(f"write `gd.{dtype}[()]` for a scalar, `gd.{dtype}[64, 784]` for an array",),
-            )
+        for part in _parts(spec):
+            dtype = dtype_meant(part)
+            if dtype is not None:
+                array, scalar = (
+                    f"`gd.{dtype}[64, 784]` for an array",
+                    f"`gd.{dtype}[()]` for a scalar",
+                )
+                raise fail(
+                    ArgumentError,
+                    "GC443",
+                    f"`{caller}` needs a spec for argument {position}, got {described(part)}",
+                    helps=(f"write {scalar}, {array}",),
+                )
+
+
+def _parts(spec: Any) -> Iterator[Any]:
+    """The leaves of nested dicts, lists and tuples; what an object holds is its own matter."""
+    if isinstance(spec, (dict, list, tuple)):
+        for part in spec.values() if isinstance(spec, dict) else spec:
+            yield from _parts(part)
+    else:
+        yield spec
 
 
 def dtype_meant(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import is_bool
 from ..errors import NoAttributeError, TraceError, UnsupportedError
 from ..namespace import nearest
 from ..ops import OPS
@@ -26,7 +27,7 @@ WHERE = "choose between two values with `gd.where(condition, a, b)`"
 
 def no_truth(value: Value) -> TraceError:
     """The error of asking whether a traced value is true."""
-    what, advice = _truth_asked()
+    what, advice = _truth_asked(is_bool(value.dtype))
     return error(
         TraceError,
         "GC210",
@@ -35,8 +36,8 @@ def no_truth(value: Value) -> TraceError:
     )
 
 
-def _truth_asked() -> tuple[str, str]:
-    """What asks for the truth of a value, and what to write instead."""
+def _truth_asked(is_mask: bool) -> tuple[str, str]:
+    """What asks for the truth of a value (a mask, or a number), and what to write instead."""
     span = user_span()
     nodes = around(span)
     if span is None or not nodes:
@@ -46,7 +47,7 @@ def _truth_asked() -> tuple[str, str]:
         return f"`{function}`", _instead_of_builtin(function, args)
     if "CALL" in instruction(span):
         nodes = nodes[1:]
-    asked = (_truth_of_node(node) for node in nodes)
+    asked = (_truth_of_node(node, is_mask) for node in nodes)
     return next((found for found in asked if found is not None), ("`if`", WHERE))
 
 
@@ -64,7 +65,7 @@ def _instead_of_builtin(function: str, args: list[str]) -> str:
     return WHERE
 
 
-def _truth_of_node(node: ast.AST) -> tuple[str, str] | None:
+def _truth_of_node(node: ast.AST, is_mask: bool) -> tuple[str, str] | None:
     match node:
         case ast.Compare(ops=[ast.In() | ast.NotIn()], left=left):
             return "`in`", f"compare and reduce: `gd.any({text_of(left, 'a')} == b)`"
@@ -72,10 +73,16 @@ def _truth_of_node(node: ast.AST) -> tuple[str, str] | None:
             return "a chained comparison", f"write `{_unchained(node)}`"
         case ast.BoolOp(op=operator, values=values):
             word, sign = ("and", "&") if isinstance(operator, ast.And) else ("or", "|")
-            parts = f" {sign} ".join(f"({text_of(v, '...')})" for v in values)
+            compared = [isinstance(v, ast.Compare) or is_mask for v in values]
+            texts = [
+                text_of(v, "...") + ("" if c else " != 0")
+                for v, c in zip(values, compared, strict=True)
+            ]
+            parts = f" {sign} ".join(f"({text})" for text in texts)
             return f"`{word}`", f"combine masks with `{sign}`: `{parts}`"
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return "`not`", f"write `gd.logical_not({text_of(operand, 'x')})`"
+            text = text_of(operand, "x")
+            return "`not`", f"write `gd.logical_not({text})`" if is_mask else f"write `{text} == 0`"
         case ast.IfExp(test=test, body=body, orelse=orelse):
             parts = ", ".join(text_of(p, "...") for p in (test, body, orelse))
             return "`if`", f"choose with `gd.where({parts})`"

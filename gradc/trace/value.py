@@ -7,14 +7,15 @@ or false, be a number, be written into) raises at the user's line and says what 
 
 from __future__ import annotations
 
-import inspect
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from inspect import signature
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..calls import call_form
 from ..dtypes import DType, Spec
 from ..errors import ShapeError, UnsupportedError
 from ..graph import Node
@@ -227,13 +228,15 @@ class Value(ArrayMethods):
         traced = NUMPY_FUNCTIONS.get(function)
         if traced is not None:
             try:
-                inspect.signature(traced).bind(*args, **kwargs)
+                signature(traced).bind(*args, **kwargs)
             except TypeError as why:
                 raise error(
                     UnsupportedError,
                     "GC215",
                     f"`numpy.{function.__name__}` cannot be traced with these arguments: {why}",
-                    helps=("leave out what is not supported",),
+                    helps=(
+                        f"call it as `{call_form(f'np.{function.__name__}', signature(traced))}`",
+                    ),
                 ) from None
             return traced(*args, **kwargs)
         module = getattr(function, "__module__", None) or "numpy"

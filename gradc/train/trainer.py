@@ -92,9 +92,10 @@ class Trainer:
 
         `data` and `validation` are tuples of arrays with equal first axes (`np.memmap`s and torch
         tensors too), or iterables of batches, such as a torch `DataLoader`, which keep their own
-        order. Without `shuffle` rows come as they are. The last short batch is trained on exactly,
-        by a second specialisation of the step, unless `drop_last`. `lr` overrides the step's
-        learning rate. `validation` is evaluated after each epoch, as `val_loss` and so on.
+        order. They are converted to the step's dtypes as its own arguments are, arrays once, before
+        the first epoch. Without `shuffle` rows come as they are. The last short batch is trained on
+        exactly, by a second specialisation of the step, unless `drop_last`. `lr` overrides the
+        step's learning rate. `validation` is evaluated after each epoch, as `val_loss` and so on.
 
         `checkpoint` is a `.safetensors` file, or a folder for `<name>.safetensors`; it is written
         after each epoch, and when Ctrl-C ends the run, with `metrics.jsonl` beside it. With
