@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dtypes import DType, Spec, item_bytes, short
+from .dtypes import DType, Spec, item_bytes
 from .errors import Span
 from .index import Var, at
 from .ops.table import OPS, Kind, infer
@@ -33,7 +33,11 @@ GONE = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Node:
-    """One elementary operation and its result.
+    """One elementary operation and what it makes: `results`, ordinarily one array.
+
+    A node with several results is read through `item` nodes alone, one for each result that is
+    used; those are what is named, stored and differentiated. `clone` tells apart nodes that are the
+    same computation, done again on purpose.
 
     `args` holds node ids, with repetition (`x * x` has two). `of` is, for a node of a gradient, the
     forward node it differentiates, or `GONE`. `name` is the user's name of the value
@@ -43,12 +47,12 @@ class Node:
     id: int
     op: str
     args: tuple[int, ...]
-    shape: tuple[int, ...]
-    dtype: DType
+    results: tuple[Spec, ...]
     attrs: Mapping[str, Any] = field(default_factory=lambda: NO_ATTRS)
     span: Span | None = None
     of: int | None = None
     name: str | None = None
+    clone: int = 0
 
     def __deepcopy__(self, memo: object) -> Node:
         return self  # it never changes
@@ -64,23 +68,46 @@ class Node:
 
     @property
     def spec(self) -> Spec:
-        return Spec(self.shape, self.dtype)
+        """What the one result is; of several there is no saying."""
+        (only,) = self.results
+        return only
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.spec.dtype
 
     @property
     def size(self) -> int:
-        return prod(self.shape)
+        return prod(self.spec.shape)
 
     @property
     def nbytes(self) -> int:
         return self.size * item_bytes(self.dtype)
 
+    @property
+    def bodies(self) -> tuple[Graph, ...]:
+        """The graphs among its attributes."""
+        return tuple(v for _, v in sorted(self.attrs.items()) if isinstance(v, Graph))
+
+    @property
+    def type_text(self) -> str:
+        """`f32[64, 128]`; several results stand in parentheses."""
+        texts = [repr(spec) for spec in self.results]
+        return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
+
     def __repr__(self) -> str:
         args = ", ".join(f"#{a}" for a in self.args)
-        return f"#{self.id} {self.op}({args}) {short(self.dtype, self.shape)}"
+        return f"#{self.id} {self.op}({args}) {self.type_text}"
 
 
 def _freeze(value: Any) -> Any:
-    """A hashable stand-in for an attribute value; arrays by their bytes."""
+    """A hashable stand-in for an attribute value; arrays by their bytes, graphs by their keys."""
+    if isinstance(value, Graph):
+        return value.key
     if isinstance(value, np.ndarray):
         return (value.dtype.str, value.shape, value.tobytes())
     if isinstance(value, float):
@@ -127,9 +154,21 @@ class Graph:
 
         dag: nx.DiGraph[int] = nx.DiGraph()
         for node in self:
-            dag.add_node(node.id, node=node, op=node.op, shape=node.shape, dtype=str(node.dtype))
+            dag.add_node(node.id, node=node, op=node.op, bodies=[b.dag for b in node.bodies])
+            if len(node.results) == 1:
+                dag.nodes[node.id].update(shape=node.shape, dtype=str(node.dtype))
             dag.add_edges_from((a, node.id) for a in node.args)
         return dag
+
+    @cached_property
+    def key(self) -> tuple[Any, ...]:
+        """What the graph computes: equal for graphs that differ in ids, spans and names alone."""
+        position = {node.id: k for k, node in enumerate(self)}
+        nodes = tuple(
+            (_key(n.op, tuple(position[a] for a in n.args), n.attrs, n.clone)) for n in self
+        )
+        ends = (tuple(position[i] for i in part) for part in (self.inputs, self.outputs))
+        return (nodes, *ends)
 
     @cached_property
     def users(self) -> Mapping[int, tuple[int, ...]]:
@@ -163,7 +202,7 @@ class Graph:
     def label(self, node_id: int) -> str:
         """`#7 relu f32[64, 128]`, with the user's name when there is one."""
         n = self.nodes[node_id]
-        return f"#{n.id} {n.name or n.op} {short(n.dtype, n.shape)}"
+        return f"#{n.id} {n.name or n.op} {n.type_text}"
 
     def __repr__(self) -> str:
         shown = [self._line(n) for n in list(self)[:8]]
@@ -171,8 +210,15 @@ class Graph:
         return "\n".join([f"Graph: {len(self)} nodes", *shown, *more])
 
     def __str__(self) -> str:
-        outs = ", ".join(f"#{o}" for o in self.outputs)
-        return "\n".join([*(self._line(n) for n in self), f"return {outs}"])
+        return "\n".join(self._lines(""))
+
+    def _lines(self, indent: str) -> Iterator[str]:
+        """The listing, with the body of a node indented under it."""
+        for node in self:
+            yield indent + self._line(node)
+            for body in node.bodies:
+                yield from body._lines(indent + "    ")
+        yield f"{indent}return {', '.join(f'#{o}' for o in self.outputs)}"
 
     def _line(self, n: Node) -> str:
         attrs = "".join(f" {k}={_brief(v)}" for k, v in sorted(n.attrs.items()))
@@ -181,7 +227,7 @@ class Graph:
         where = f"  {n.span.short}" if n.span else ""
         of = {None: "", GONE: " (gradient)"}.get(n.of, f" (gradient of #{n.of})")
         left = f"#{n.id} {n.op}{args}{attrs}{name}"
-        return f"{left:<58} {short(n.dtype, n.shape)}{where}{of}"
+        return f"{left:<58} {n.type_text}{where}{of}"
 
 
 def _node(*values: Any) -> Node:
@@ -195,7 +241,22 @@ def _graph(nodes: Sequence[Node], inputs: tuple[int, ...], outputs: tuple[int, .
     return Graph(MappingProxyType({node.id: node for node in nodes}), inputs, outputs)
 
 
+def _key(op: str, args: tuple[int, ...], attrs: Mapping[str, Any], clone: int) -> tuple[Any, ...]:
+    """Equal for what is the same computation."""
+    return (op, args, tuple((k, _freeze(attrs[k])) for k in sorted(attrs)), clone)
+
+
+def results_of(op: str, args: Sequence[Node], attrs: Mapping[str, Any]) -> tuple[Spec, ...]:
+    """What `op` makes of `args`."""
+    if OPS[op].kind is Kind.ITEM:
+        return (args[0].results[attrs["index"]],)
+    made = infer(op, [a.spec for a in args], attrs)
+    return made if isinstance(made, tuple) else (made,)
+
+
 def _brief(value: Any) -> str:
+    if isinstance(value, Graph):
+        return f"<{len(value)} nodes>"
     if isinstance(value, np.ndarray):
         return repr(value.item()) if value.ndim == 0 else f"<{value.size} values>"
     return str(value).replace(" ", "")
@@ -212,6 +273,7 @@ class Builder:
         self.inputs: list[int] = []
         self._known: dict[Any, int] = {}
         self._next = 0
+        self._clones = 0
 
     def add(
         self,
@@ -222,38 +284,35 @@ class Builder:
         span: Span | None = None,
         of: int | None = None,
         name: str | None = None,
+        clone: int = 0,
         unique: bool = False,
     ) -> int:
-        """The id of `op(*args, **attrs)`, new or known. `unique` never merges (inputs, markers)."""
+        """The id of `op(*args, **attrs)`, new or known.
+
+        Clones of different numbers never merge; `unique` takes a number that nothing has yet.
+        """
         args = tuple(args)
-        key = (op, args, tuple((k, _freeze(attrs[k])) for k in sorted(attrs)))
-        if not unique and key in self._known:
+        self._clones = max(self._clones, clone) + unique
+        clone = self._clones if unique else clone
+        key = _key(op, args, attrs, clone)
+        if key in self._known:
             found = self._known[key]
             if name and not self.nodes[found].name:
                 self.nodes[found] = replace(self.nodes[found], name=name)
             return found
-        spec = infer(op, [self.nodes[a].spec for a in args], attrs)
+        results = results_of(op, [self.nodes[a] for a in args], attrs)
         node = Node(
-            self._next,
-            op,
-            args,
-            spec.shape,
-            spec.dtype,
-            MappingProxyType(dict(attrs)),
-            span,
-            of,
-            name,
+            self._next, op, args, results, MappingProxyType(dict(attrs)), span, of, name, clone
         )
         self.nodes[node.id] = node
-        if not unique:
-            self._known[key] = node.id
+        self._known[key] = node.id
         self._next += 1
         return node.id
 
     def input(self, spec: Spec, name: str, span: Span | None = None) -> int:
         """A new input of the graph, after those made before it."""
-        attrs = {"shape": spec.shape, "dtype": spec.dtype, "position": len(self.inputs)}
-        node_id = self.add("input", (), attrs, name=name, span=span, unique=True)
+        attrs = {"shape": spec.shape, "dtype": spec.dtype}
+        node_id = self.add("input", (), attrs, name=name, span=span, clone=len(self.inputs))
         self.inputs.append(node_id)
         return node_id
 
@@ -269,28 +328,47 @@ class Builder:
     def finish(self, outputs: Iterable[int], *, keep_dead: bool = False) -> Graph:
         """The graph of `outputs`; nodes no output needs are dropped, inputs always stay."""
         outs = tuple(outputs)
-        live = set(self.inputs)
-        stack = list(self.nodes) if keep_dead else list(outs)
+        live: set[int] = set()
+        stack = [*self.inputs, *(self.nodes if keep_dead else outs)]
         while stack:
             i = stack.pop()
-            if i not in live or i in self.inputs:
+            if i not in live:
                 live.add(i)
-                stack.extend(a for a in self.nodes[i].args if a not in live)
+                stack.extend(self.nodes[i].args)
         nodes = {i: n for i, n in sorted(self.nodes.items()) if i in live}
         return Graph(MappingProxyType(nodes), tuple(self.inputs), outs)
 
 
-def verify(graph: Graph) -> None:
-    """Check every invariant of the module docstring; an `AssertionError` is a bug of gradc."""
+def verify(graph: Graph, known: Graph | None = None) -> None:
+    """Check every invariant of the module docstring; an `AssertionError` is a bug of gradc.
+
+    The graphs in its nodes are checked as well. A node that is a node of `known`, which has been
+    checked, is what it says.
+    """
+    checked = known.nodes if known else {}
+    waiting = [graph]
+    while waiting:
+        inner = waiting.pop()
+        _verify_one(inner, checked)
+        waiting += (b for n in inner if checked.get(n.id) is not n for b in n.bodies)
+
+
+def _verify_one(graph: Graph, checked: Mapping[int, Node]) -> None:
     seen: set[int] = set()
     for node_id, node in graph.nodes.items():
         assert node.id == node_id, f"{node} is stored under #{node_id}"
         for a in node.args:
             assert a in seen, f"{node} uses #{a}, which does not come before it"
-        spec = infer(node.op, [graph[a].spec for a in node.args], node.attrs)
-        assert spec == node.spec, f"{node} should be {spec}"
+            several = len(graph[a].results) != 1
+            reads = node.kind is Kind.ITEM
+            assert several == reads, f"{node} reads {graph[a]}"
         seen.add(node_id)
+        if checked.get(node_id) is not node:
+            results = results_of(node.op, graph.args(node), node.attrs)
+            assert results == node.results, f"{node} should be {results}"
+    assert list(graph.inputs) == sorted(graph.inputs), f"inputs {graph.inputs} are out of order"
     for i in graph.inputs:
         assert graph[i].kind is Kind.INPUT, f"input #{i} is a {graph[i].op}"
     for o in graph.outputs:
         assert o in seen, f"output #{o} is not in the graph"
+        assert len(graph[o].results) == 1, f"output {graph[o]} is not one array"

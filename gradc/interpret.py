@@ -20,21 +20,27 @@ from .ops.table import OPS, Kind, result_dtype
 Array = np.ndarray[Any, Any]
 
 
-def interpret_all(graph: Graph, inputs: Sequence[object]) -> dict[int, Array]:
-    """The value of every node, by id.
+def interpret_all(graph: Graph, inputs: Sequence[object]) -> dict[int, Any]:
+    """The value of every node, by id: an array, or a tuple of those of a node of several results.
 
     Raises `ShapeError` when an input does not have the shape and dtype of its node, and `DataError`
     when an element is outside the bounds that the program puts on it.
     """
     arrays = _checked(graph, inputs)
-    values: dict[int, Array] = {}
+    given = dict(zip(graph.inputs, arrays, strict=True))
+    values: dict[int, Any] = {}
     with np.errstate(all="ignore"):
         for node in graph:
             operands = [values[a] for a in node.args]
             if node.kind is Kind.INPUT:
-                operands = [arrays[node.attrs["position"]]]
+                operands = [given[node.id]]
             result = OPS[node.op].reference(*operands, **node.attrs)
-            values[node.id] = result_dtype(result, node.dtype)
+            several = len(node.results) > 1
+            made = tuple(
+                result_dtype(array, spec.dtype)
+                for array, spec in zip(result if several else [result], node.results, strict=True)
+            )
+            values[node.id] = made if several else made[0]
     return values
 
 

@@ -91,8 +91,8 @@ def test_verify_finds_every_broken_invariant():
     verify(graph)
     last = graph.outputs[0]
     for bad in (
-        broken(graph, last, shape=(4,)),
-        broken(graph, last, dtype=np.dtype("float64")),
+        broken(graph, last, results=(gd.f32[4],)),
+        broken(graph, last, results=(gd.f64[3],)),
         broken(graph, 1, args=(last, last)),
         broken(graph, last, id=99),
         Graph(graph.nodes, (last,), graph.outputs),

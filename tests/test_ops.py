@@ -31,7 +31,7 @@ def apply_row(name: str, values: list[Value], attrs) -> Value:
 
 @pytest.mark.parametrize("row", OPS.values(), ids=lambda row: row.name)
 def test_every_row_has_samples_and_a_c_form(row):
-    assert list(row.samples())
+    assert list(row.samples()) or row.kind is Kind.ITEM  # which has no arrays for arguments
     assert row.kind is not Kind.ELEMENTWISE or row.c, "an elementwise row needs a C expression"
     if row.kind is Kind.REDUCTION and not row.name.startswith("arg"):
         assert row.c

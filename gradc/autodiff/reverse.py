@@ -25,12 +25,13 @@ from ..errors import (
 )
 from ..functions import zeros
 from ..graph import Node
-from ..ops import OPS
+from ..ops import OPS, Kind
 from ..trace import Trace, Value, argument_names, current_trace, error, lift
 from ..trace.source import place_of_result
 from ..tree import Tree, flatten
 
 Function = Callable[..., Any]
+Parts = tuple[Value | None, ...]
 E = TypeVar("E", bound=GradcError)
 REACHED, STOPPED, UNREACHED = "reached", "stopped", "unreached"
 
@@ -61,20 +62,27 @@ def pull_back(
     last = max((output.node_id for output, _ in cotangents), default=-1)
     needed = set(targets)
     for i, node in nodes.items():
-        if i <= last and is_float(node.dtype) and not needed.isdisjoint(node.args):
+        real = any(is_float(spec.dtype) for spec in node.results)
+        if i <= last and real and not needed.isdisjoint(node.args):
             needed.add(i)
     collected: dict[int, Value] = {}
+    parts: dict[int, dict[int, Value]] = {}  # of nodes with several results, by result
     for output, g in cotangents:
         _add(collected, output.node_id, lift(owner, g, output.dtype))
     for i in range(last, min(targets, default=0) - 1, -1):
-        if i not in collected or i not in needed:
+        if i not in needed or (i not in collected and i not in parts):
             continue
-        owner.cotangents.setdefault(i, collected[i].node_id)
+        if i in collected:
+            owner.cotangents.setdefault(i, collected[i].node_id)
         if i in targets:
             continue
+        if nodes[i].kind is Kind.ITEM:
+            parts.setdefault(nodes[i].args[0], {})[nodes[i].attrs["index"]] = collected[i]
+            continue
         with owner.deriving(nodes[i]):
-            for a, g in _contributions(owner, nodes[i], collected[i], needed):
-                _add(collected, a, g)
+            g = collected[i] if i in collected else _all_parts(nodes[i], parts[i])
+            for a, part in _contributions(owner, nodes[i], g, needed):
+                _add(collected, a, part)
     return [collected.get(i) for i in targets]
 
 
@@ -82,8 +90,18 @@ def _add(collected: dict[int, Value], node_id: int, g: Value) -> None:
     collected[node_id] = collected[node_id] + g if node_id in collected else g
 
 
-def _contributions(owner: Trace, node: Node, g: Value, needed: set[int]) -> list[tuple[int, Value]]:
-    """What `node` passes on to each of its arguments that a gradient is wanted for."""
+def _all_parts(node: Node, parts: Mapping[int, Value]) -> Parts:
+    """The cotangents of all results; None for one that nothing depends on."""
+    return tuple(parts.get(k) for k in range(len(node.results)))
+
+
+def _contributions(
+    owner: Trace, node: Node, g: Value | Parts, needed: set[int]
+) -> list[tuple[int, Value]]:
+    """What `node` passes on to each of its arguments that a gradient is wanted for.
+
+    The rule of a node with several results is handed a tuple of cotangents and one of results.
+    """
     wanted = [a in needed for a in node.args]
     if not any(wanted):
         return []
@@ -97,7 +115,11 @@ def _contributions(owner: Trace, node: Node, g: Value, needed: set[int]) -> list
             helps=("if the gradient is not wanted, cut it with `gd.stop_gradient`",),
         )
     args = [Value(owner, a) for a in node.args]
-    pulled = rule(g, Value(owner, node.id), *args, **node.attrs)
+    y: Value | Parts = Value(owner, node.id)
+    if len(node.results) > 1:
+        items = [owner.add("item", (node.id,), {"index": k}) for k in range(len(node.results))]
+        y = tuple(Value(owner, item) for item in items)
+    pulled = rule(g, y, *args, **node.attrs)
     triples = zip(node.args, pulled, wanted, strict=True)
     return [(a, part) for a, part, want in triples if want and part is not None]
 

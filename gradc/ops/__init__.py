@@ -4,7 +4,7 @@ Enters: nothing. Leaves: `OPS` with every row registered. Always holds: a family
 `table`, the dtypes and the errors, so an op can be added without touching any other file.
 """
 
-from . import contraction, elementwise, movement, reduction, source
+from . import contraction, elementwise, item, movement, reduction, source
 from .table import OPS, Kind, Op, Sample, infer
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "contraction",
     "elementwise",
     "infer",
+    "item",
     "movement",
     "reduction",
     "source",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..dtypes import BOOL, F32, I32, Spec
+from ..dtypes import BOOL, F32, I32, Spec, kind_of
 from ..errors import DTypeError
 from .table import Op
 
@@ -113,7 +113,8 @@ def dtypes(row: Op) -> tuple[str, bool]:
             result = row.shape(row.name, [Spec((), dtype)] * count, {})
         except DTypeError:
             continue
-        accepted.add(dtype.kind)
+        assert isinstance(result, Spec)  # an elementwise row makes one array
+        accepted.add(kind_of(dtype))
         results.add(result.dtype)
     return DTYPES["".join(sorted(accepted))], results == {BOOL} and accepted != {"b"}
 

@@ -30,7 +30,7 @@ def _iota_rule(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
 
 def _input_samples() -> Iterator[Sample]:
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    yield Sample((x,), {"shape": (2, 3), "dtype": F32, "position": 0}, 0)
+    yield Sample((x,), {"shape": (2, 3), "dtype": F32}, 0)
 
 
 def _const_samples() -> Iterator[Sample]:

@@ -20,7 +20,7 @@ from ..index import Indices, Shape, Source
 from .notation import Notation
 
 Attrs = Mapping[str, Any]
-ShapeRule = Callable[[str, Sequence[Spec], Attrs], Spec]
+ShapeRule = Callable[[str, Sequence[Spec], Attrs], Spec | tuple[Spec, ...]]
 IndexMap = Callable[[Indices, Sequence[Shape], Shape, Attrs], tuple[Source, ...]]
 
 
@@ -34,6 +34,8 @@ class Kind(Enum):
     MOVEMENT = "movement"  # moves elements, computes nothing; becomes an index expression
     REDUCTION = "reduction"  # folds the axes in attrs["axes"] away
     CONTRACTION = "contraction"  # sums products over shared axes
+    OWN = "own"  # none of these: may make several results
+    ITEM = "item"  # one result of a node that has several
 
     @property
     def is_source(self) -> bool:
@@ -151,7 +153,7 @@ def op(
     return row
 
 
-def infer(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec:
+def infer(name: str, args: Sequence[Spec], attrs: Attrs) -> Spec | tuple[Spec, ...]:
     """Shape and dtype of op `name` on `args`; raises `ShapeError`, `DTypeError` without a span."""
     row = OPS[name]
     return row.shape(name, args, attrs)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
+from ..errors import UnsupportedError, fail
 from ..graph import Graph
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE
@@ -110,8 +111,10 @@ def _inline_scalars(graph: Graph) -> frozenset[int]:
 def fuse(graph: Graph, *, merge: bool = True) -> list[Group]:
     """Partition the graph into groups, ordered so that each comes after what it reads.
 
-    Without `merge` every node is computed and stored by itself: slow, and as plain as can be.
+    Raises `UnsupportedError` for an op that has no loops. Without `merge` every node is
+    computed and stored by itself: slow, and as plain as can be.
     """
+    _refuse_own(graph)
     clusters = Clusters(graph, _inline_scalars(graph) if merge else frozenset())
     while merge and (_take_epilogues(clusters) or _take_producers(clusters)):
         pass
@@ -120,6 +123,14 @@ def fuse(graph: Graph, *, merge: bool = True) -> list[Group]:
     while merge and _merge_neighbours(clusters):
         pass
     return [_group(clusters, c) for c in _sorted_clusters(clusters)]
+
+
+def _refuse_own(graph: Graph) -> None:
+    """What has loops of its own, or several results, can be traced and differentiated only."""
+    for node in graph:
+        if node.kind in (Kind.OWN, Kind.ITEM):
+            message = f"`{node.op}` cannot be compiled to C"
+            raise fail(UnsupportedError, "GC311", message, span=node.span)
 
 
 def _take_epilogues(c: Clusters) -> bool:

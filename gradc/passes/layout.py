@@ -166,7 +166,7 @@ def _only_read_transposed(graph: Graph) -> set[int]:
     turned: set[int] = set()
     for node in reversed(list(graph)):
         movable = node.kind is Kind.ELEMENTWISE or _is_matrix_product(graph, node)
-        if len(node.shape) != 2 or not movable or node.id in graph.outputs:
+        if not movable or len(node.shape) != 2 or node.id in graph.outputs:
             continue
         users = [graph[u] for u in graph.users[node.id]]
         if users and all(u.id in turned or OPS[u.op].permutation for u in users):

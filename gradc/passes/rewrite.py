@@ -13,6 +13,8 @@ from typing import Any
 from ..graph import GONE, NO_ATTRS, Builder, Graph, Node
 from ..ops.table import Kind
 
+Attrs = Mapping[str, Any]
+
 
 class Rewriter:
     """A builder that adds nodes on behalf of a node of the old graph."""
@@ -34,19 +36,27 @@ class Rewriter:
         attrs: Mapping[str, Any] = NO_ATTRS,
         *,
         name: str | None = None,
+        clone: int = 0,
         unique: bool = False,
     ) -> int:
         """Add a node that comes from the current one."""
         at = self.current
         span = at.span if at else None
         of = self.ids.get(at.of, GONE) if at and at.of is not None else None
-        return self.builder.add(op, args, attrs, span=span, of=of, name=name, unique=unique)
+        return self.builder.add(
+            op, args, attrs, span=span, of=of, name=name, clone=clone, unique=unique
+        )
 
     def copy(self, node: Node, args: Sequence[int]) -> int:
         """The node as it is, on new arguments."""
         if node.kind is Kind.INPUT:
             return self.builder.input(node.spec, node.name or "", node.span)
-        return self.add(node.op, args, node.attrs, name=node.name)
+        return self.remake(node, args)
+
+    def remake(self, node: Node, args: Sequence[int], attrs: Attrs | None = None) -> int:
+        """The same op on new arguments, with `attrs` in the place of its own if given."""
+        chosen = node.attrs if attrs is None else attrs
+        return self.add(node.op, args, chosen, name=node.name, clone=node.clone)
 
     def run(self, visit: Callable[[Node, tuple[int, ...]], int]) -> Graph:
         """Rebuild: `visit(node, new args)` returns the new id that takes the node's place."""

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType
-from ..graph import Node
-from ..ops.table import OPS, Kind, infer
+from ..graph import Node, results_of
+from ..ops.table import OPS, Kind
 from .rewrite import Rewriter
 
 Attrs = Mapping[str, Any]
@@ -41,7 +41,9 @@ def rule(*ops: str | Kind) -> Callable[[Rule], Rule]:
 class Simplifier(Rewriter):
     """Rebuilds a graph with the rules applied to every node as it is added."""
 
-    def make(self, op: str, args: Args, attrs: Attrs, name: str | None = None) -> int:
+    def make(
+        self, op: str, args: Args, attrs: Attrs, name: str | None = None, clone: int = 0
+    ) -> int:
         """Add a node, or what the first rule that matches makes of it."""
         if any(self.node(a).size == 0 for a in args) or 0 in attrs.get("shape", ()):
             return self._without_elements(op, args, attrs)
@@ -57,12 +59,12 @@ class Simplifier(Rewriter):
                 if name:
                     self.builder.rename(found, name)
                 return found
-        return self.add(op, args, attrs, name=name)
+        return self.add(op, args, attrs, name=name, clone=clone)
 
     def visit(self, node: Node, args: Args) -> int:
-        if node.kind.is_source:
+        if node.kind.is_source or node.kind in (Kind.OWN, Kind.ITEM):
             return self.copy(node, args)
-        made = self.make(node.op, args, node.attrs, node.name)
+        made = self.make(node.op, args, node.attrs, node.name, node.clone)
         if node.of is not None and node.id in self.graph.outputs:
             return self._own_copy(node, made)
         return made
@@ -85,7 +87,7 @@ class Simplifier(Rewriter):
         So no later stage meets an array without elements, but as an input or an output.
         """
         nodes = [self.node(a) for a in args]
-        spec = infer(op, [n.spec for n in nodes], attrs)
+        (spec,) = results_of(op, nodes, attrs)
         if spec.size == 0:
             return self.add("const", (), {"value": np.zeros(spec.shape, spec.dtype)})
         row = OPS[op]
@@ -109,7 +111,7 @@ class Simplifier(Rewriter):
             return None
         with np.errstate(all="ignore"):
             value = row.reference(*(n.attrs["value"] for n in nodes), **attrs)
-        spec = row.shape(op, [n.spec for n in nodes], attrs)
+        (spec,) = results_of(op, nodes, attrs)
         return self.add("const", (), {"value": np.asarray(value, dtype=spec.dtype)})
 
     def filled(self, value: Any, shape: tuple[int, ...], dtype: DType) -> int:

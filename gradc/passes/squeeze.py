@@ -35,11 +35,15 @@ class _Squeezer(Rewriter):
             return self._reshaped(self._source(node), without_units(node.shape))
         match node.kind:
             case Kind.ELEMENTWISE:
-                return self.add(node.op, args, node.attrs, name=node.name)
+                return self.remake(node, args)
             case Kind.REDUCTION:
                 return self._reduction(node, args)
             case Kind.CONTRACTION:
                 return self._contraction(node, args)
+            case Kind.OWN:
+                return self._as_before(node, args)
+            case Kind.ITEM:
+                return self._reshaped(self.remake(node, args), without_units(node.shape))
         return self._movement(node, args)
 
     def _source(self, node: Node) -> int:
@@ -59,7 +63,9 @@ class _Squeezer(Rewriter):
             self._reshaped(new, self.graph[old].shape)
             for old, new in zip(node.args, args, strict=True)
         ]
-        made = self.add(node.op, wide, node.attrs)
+        made = self.add(node.op, wide, node.attrs, clone=node.clone)
+        if len(node.results) > 1:
+            return made  # the items are reshaped
         return self._reshaped(made, without_units(node.shape))
 
     def _reduction(self, node: Node, args: Shape) -> int:
@@ -68,7 +74,7 @@ class _Squeezer(Rewriter):
         folded = prod(old[axis] for axis in node.attrs["axes"])
         if folded == 1 or len(axes) == 0:
             return self._as_before(node, args)
-        return self.add(node.op, args, {**node.attrs, "axes": axes}, name=node.name)
+        return self.remake(node, args, {**node.attrs, "axes": axes})
 
     def _contraction(self, node: Node, args: Shape) -> int:
         shapes = [self.graph[a].shape for a in node.args]
@@ -78,11 +84,11 @@ class _Squeezer(Rewriter):
         }
         if not attrs["contract"][0]:
             return self._as_before(node, args)
-        return self.add(node.op, args, attrs, name=node.name)
+        return self.remake(node, args, attrs)
 
     def _movement(self, node: Node, args: Shape) -> int:
         thin = OPS[node.op].without_units
         if thin is None:
             return self._as_before(node, args)
         attrs = thin(node.attrs, self.graph[node.args[0]].shape, node.shape)
-        return self.add(node.op, args, attrs, name=node.name)
+        return self.remake(node, args, attrs)
