@@ -93,6 +93,12 @@ def test_an_array_function_names_dtypes_and_its_gradient(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ARRAY_FUNCTIONS)
+def test_an_array_function_takes_arrays(name: str) -> None:
+    """Traced values are no type that users name."""
+    assert "Value" not in str(inspect.signature(SURFACE[name]))
+
+
 LAYERS_AND_LOSSES = [n for n in SURFACE if n.startswith("nn.") and n.count(".") == 1]
 
 

@@ -8,6 +8,7 @@ without need.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -55,8 +56,19 @@ def traces(
             values = [lifted(found[0].owner, a, found) for a in args[:operands]]
             return function(*values, *args[operands:], **kwargs)  # type: ignore[arg-type]
 
+        dispatch.__signature__ = _of_arrays(function)  # type: ignore[attr-defined]
         for f in numpy_functions:
             (NUMPY_UFUNCS if isinstance(f, np.ufunc) else NUMPY_FUNCTIONS)[f] = dispatch
         return dispatch
 
     return decorate
+
+
+def _of_arrays(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature for users: what is a traced value inside is any array to them."""
+    signature = inspect.signature(function)
+    shown = [
+        p.replace(annotation="Array") if p.annotation == "Value" else p
+        for p in signature.parameters.values()
+    ]
+    return signature.replace(parameters=shown)
