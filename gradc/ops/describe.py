@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -130,6 +131,12 @@ def gradients(row: Op) -> list[str]:
     return [f"d_{name} = {text_of(part)}" for name, part in zip(names, parts, strict=True)]
 
 
+@cache
+def _filled(text: str) -> str:
+    """The text in lines of `WIDTH`; most rows have theirs in common."""
+    return textwrap.fill(text, WIDTH)
+
+
 def docstring(row: Op) -> str:
     """All of it, for the function of a row with one operand or two."""
     takes, gives_bools = dtypes(row)
@@ -146,10 +153,10 @@ def docstring(row: Op) -> str:
     return "\n".join([
         f"`{formula(row)}` of each element{': ' * bool(row.doc)}{row.doc}.",
         "",
-        textwrap.fill(into, WIDTH),
+        _filled(into),
         "",
         "Gradient, where `g` is the one of the result `y`:",
         *(f"    {line}" for line in gradients(row)),
         "",
-        textwrap.fill(f"Raises {errors}.", WIDTH),
+        _filled(f"Raises {errors}."),
     ])  # fmt: skip
