@@ -180,6 +180,24 @@ class Graph:
         return {i: tuple(u) for i, u in users.items()}
 
     @cached_property
+    def producers(self) -> Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]]:
+        """For each node the nearest producers that are no movements, each with the movements that
+        lie in between, from the node on.
+        """
+        return {node.id: tuple(self._producers(node)) for node in self}
+
+    def _producers(self, node: Node) -> Iterator[tuple[int, tuple[int, ...]]]:
+        empty: tuple[int, ...] = ()
+        stack = [(a, empty) for a in dict.fromkeys(node.args)]
+        while stack:
+            node_id, chain = stack.pop()
+            found = self.nodes[node_id]
+            if found.kind is Kind.MOVEMENT:
+                stack += [(a, (*chain, node_id)) for a in dict.fromkeys(found.args)]
+            else:
+                yield node_id, chain
+
+    @cached_property
     def kept_axes(self) -> Mapping[int, int]:
         """For each movement node: how many leading axes it leaves as they are in every operand."""
         return {n.id: self._kept_axes(n) for n in self if n.kind is Kind.MOVEMENT}

@@ -11,7 +11,6 @@ reduction has a higher *level*: softmax takes three levels (maximum; sum of expo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..dtypes import item_bytes
@@ -40,18 +39,6 @@ class Domain:
     @property
     def depth(self) -> int:
         return self.outer + self.rows
-
-
-def compute_args(graph: Graph, node: Node) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """The nearest non-movement producers of a node, each with the movement nodes in between."""
-    stack = [(a, ()) for a in dict.fromkeys(node.args)]  # type: list[tuple[int, tuple[int, ...]]]
-    while stack:
-        node_id, chain = stack.pop()
-        found = graph[node_id]
-        if found.kind is Kind.MOVEMENT:
-            stack += [(a, (*chain, node_id)) for a in dict.fromkeys(found.args)]
-        else:
-            yield node_id, chain
 
 
 def keeps_axes(graph: Graph, node_id: int, depth: int) -> bool:
@@ -99,7 +86,7 @@ def _arrange(
     trailing, carried, after = [], [], []
     late = _only_needed_late(graph, nodes, outer, rows)
     for node in nodes:
-        args = [(a, chain) for a, chain in compute_args(graph, node) if a in group]
+        args = [(a, chain) for a, chain in graph.producers[node.id] if a in group]
         own = graph[node.args[0]].shape if node.kind is Kind.REDUCTION else node.shape
         if node.id in late or any(a in late for a, _ in args):
             if node.kind is Kind.REDUCTION or any(a not in late for a, _ in args):
@@ -148,22 +135,27 @@ def _only_needed_late(graph: Graph, nodes: list[Node], outer: int, rows: int) ->
     """Elementwise nodes that only what comes after the rows reads (`0.9 * v` of an update)."""
     if not rows:
         return set()
-    args = {n.id: [a for a, _ in compute_args(graph, n)] for n in nodes}
+    args = {n.id: [a for a, _ in graph.producers[n.id]] for n in nodes}
     summed = {
         n.id
         for n in nodes
         if n.kind is Kind.REDUCTION and set(range(outer, outer + rows)) <= set(n.attrs["axes"])
     }
+    if not summed:
+        return set()
     after: set[int] = set()
+    users: dict[int, list[int]] = {n.id: [] for n in nodes}
     for n in nodes:
         if any(a in summed or a in after for a in args[n.id]):
             after.add(n.id)
+        for a in args[n.id]:
+            if a in users:
+                users[a].append(n.id)
     late: set[int] = set()
     for n in reversed(nodes):
-        users = [u.id for u in nodes if n.id in args[u.id]]
-        if n.kind is not Kind.ELEMENTWISE or n.id in after or not users:
+        if n.kind is not Kind.ELEMENTWISE or n.id in after or not users[n.id]:
             continue
-        if all(u in after or u in late for u in users):
+        if all(u in after or u in late for u in users[n.id]):
             late.add(n.id)
     return late
 
@@ -199,7 +191,7 @@ def _scratch(
             elif len(at) > 1 and OPS[node.op].cost >= EXPENSIVE and len(node.shape) > domain.depth:
                 scratch[node.id] = min(at)
                 at = {min(at)}
-        for a, _ in compute_args(graph, node):
+        for a, _ in graph.producers[node.id]:
             if a in needed:
                 needed[a] |= at
     return scratch

@@ -20,7 +20,7 @@ from ..errors import UnsupportedError, fail
 from ..graph import Graph
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE
-from .domain import Domain, compute_args, find_domain
+from .domain import Domain, find_domain
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Clusters:
             self.of[node.id] = node.id
             self.members[node.id] = {node.id}
             self.args[node.id] = [
-                (a, chain) for a, chain in compute_args(graph, node) if a in self.of
+                (a, chain) for a, chain in graph.producers[node.id] if a in self.of
             ]
             for a in {a for a, _ in self.args[node.id]}:
                 self.users[a].append(node.id)
@@ -101,7 +101,7 @@ def _inline_scalars(graph: Graph) -> frozenset[int]:
     for node in graph:
         if node.kind is not Kind.ELEMENTWISE or node.size != 1 or node.id in graph.outputs:
             continue
-        args = [graph[a] for a, _ in compute_args(graph, node)]
+        args = [graph[a] for a, _ in graph.producers[node.id]]
         cheap = OPS[node.op].cost < EXPENSIVE
         if cheap and all(a.kind.is_source or a.id in found for a in args):
             found.add(node.id)

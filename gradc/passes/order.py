@@ -12,6 +12,9 @@ import heapq
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
 
 from .offsets import StorageId
 
@@ -85,15 +88,15 @@ def lifetimes(
     `len(order)`, after the last. Raises `ValueError` when a
     task reads what nothing has written.
     """
-    end = len(order) + 1
-    spans = {name: (-1, end if name in live_out else -1) for name in live_in}
+    end, last = len(order) + 1, frozenset(live_out)
+    spans = {name: (-1, end if name in last else -1) for name in live_in}
     for step, task in enumerate(order):
         for name in task.reads:
             if name not in spans and name not in task.writes:
                 raise ValueError(f"task {task.id!r} reads `{name}`, which is not written before it")
         for name in task.touches:
             first = spans.get(name, (step, 0))[0]
-            spans[name] = (first, end if name in live_out else step + 1)
+            spans[name] = (first, end if name in last else step + 1)
     for name in live_out:
         if name not in spans:
             raise ValueError(f"`{name}` is to be live at the end, but nothing writes it")
@@ -113,6 +116,7 @@ def overlays(
     """
     step_of = {task.id: step for step, task in enumerate(order)}
     chosen: dict[StorageId, StorageId] = {}
+    used: set[StorageId] = set()
     for task_id, source, target in sorted(in_place, key=lambda p: -sizes[p[2]]):
         step = step_of[task_id]
         if (
@@ -123,9 +127,10 @@ def overlays(
             and source not in order[step].writes
             and sizes[target] <= sizes[source]
             and target not in chosen
-            and source not in chosen.values()
+            and source not in used
         ):
             chosen[target] = source
+            used.add(source)
     return chosen
 
 
@@ -221,7 +226,8 @@ class _Problem:
         in_place: Sequence[InPlace],
     ) -> None:
         self.tasks, self.sizes = tasks, sizes
-        self.live_in, self.live_out, self.in_place = live_in, live_out, in_place
+        self.live_in, self.live_out = dict.fromkeys(live_in), dict.fromkeys(live_out)
+        self.in_place = in_place
         number = {task.id: i for i, task in enumerate(tasks)}
         before = dependencies(tasks)
         lifetimes(tasks, live_in, live_out)  # refuses what is read before it is written
@@ -239,7 +245,7 @@ class _Problem:
             if apart and counted and sizes[target] <= sizes[source]:
                 self.overlaid[i].append((source, target))
 
-    @property
+    @cached_property
     def start(self) -> int:
         """The bytes live before the first task."""
         used = (n for n in self.live_in if n in self.users or n in self.live_out)
@@ -283,29 +289,26 @@ class _Problem:
     @cached_property
     def bound(self) -> int:
         """See `lower_bound_all_orders`."""
-        ancestors: list[int] = []
-        for before in self.before:  # the given order is topological
-            ancestors.append(before)
-            for j in range(len(ancestors) - 1):
-                if before >> j & 1:
-                    ancestors[-1] |= ancestors[j]
-        most = 0
+        count = len(self.tasks)
+        ancestors, descendants = list(self.before), [0] * count
+        for i, before in enumerate(self.before):  # the given order is topological
+            for j in _bits(before):
+                ancestors[i] |= ancestors[j]
+        for i in reversed(range(count)):
+            for j in _bits(self.before[i]):
+                descendants[j] |= descendants[i] | 1 << i
+        idle = (n for n in self.live_in if n in self.live_out and n not in self.users)
+        live = np.full(count, sum(self.sizes.get(n, 0) for n in idle), np.int64)
         for i, task in enumerate(self.tasks):
-            descendants = sum(1 << j for j, a in enumerate(ancestors) if a >> i & 1)
-            live = task.scratch
-            for name, users in self.users.items():
-                made = name in self.live_in or users & ancestors[i]
-                needed = name in self.live_out or users & descendants
-                if users >> i & 1 or (made and needed):
-                    live += self.sizes.get(name, 0)
-            live += sum(
-                self.sizes.get(n, 0)
-                for n in self.live_in
-                if n in self.live_out and n not in self.users
-            )
-            live -= sum(self.sizes[t] for t in {t for _, t in self.overlaid[i]})
-            most = max(most, live)
-        return most
+            live[i] += task.scratch - sum(self.sizes[t] for t in {t for _, t in self.overlaid[i]})
+        everywhere = (1 << count) - 1
+        for name, users in self.users.items():
+            made = everywhere if name in self.live_in else 0
+            needed = everywhere if name in self.live_out else 0
+            for i in _bits(users):
+                made, needed = made | descendants[i], needed | ancestors[i]
+            live += self.sizes.get(name, 0) * _flags(users | (made & needed), count)
+        return int(live.max(initial=0))
 
     def portfolio(self) -> Iterator[list[int]]:
         """A few ways to list the tasks; which is best depends on the graph."""
@@ -343,7 +346,7 @@ class _Problem:
         stack = list(range(len(self.tasks)))
         while stack:
             i = stack[-1]
-            missing = [j for j in range(i) if self.before[i] & ~done & 1 << j]
+            missing = list(_bits(self.before[i] & ~done))
             if missing and not done >> i & 1:
                 stack.extend(missing if backwards else reversed(missing))
                 continue
@@ -352,6 +355,20 @@ class _Problem:
                 order.append(i)
                 done |= 1 << i
         return order
+
+
+def _bits(numbers: int) -> Iterator[int]:
+    """The members of a set of numbers, ascending."""
+    while numbers:
+        least = numbers & -numbers
+        yield least.bit_length() - 1
+        numbers ^= least
+
+
+def _flags(numbers: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each number below `count`, 1 if it is in the set, else 0."""
+    packed = np.frombuffer(numbers.to_bytes(-(-count // 8), "little"), np.uint8)
+    return np.unpackbits(packed, count=count, bitorder="little").astype(np.int64)
 
 
 def _search(p: _Problem, limit: int, states: int) -> list[int] | None:
