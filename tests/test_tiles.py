@@ -112,3 +112,24 @@ def test_transposed_panels_in_c():
         np.testing.assert_allclose(
             product(a.astype(np.float32), b.astype(np.float32)), a @ b.T, rtol=1e-4, atol=1e-4
         )
+
+
+# Long sums
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("depth", [12, 13, 21])
+def test_a_deep_product_in_stretches_is_what_its_graph_means(target, depth, monkeypatch):
+    monkeypatch.setattr(contraction, "LONG_DEPTH", 8)
+    monkeypatch.setattr(contraction, "DEPTH", 4)
+    compare(product, normal(9, depth), normal(depth, 19), target=target)
+    compare(update, normal(9, 19), normal(depth, 9), normal(depth, 19), target=target)
+    compare(lambda a, b: gd.tensordot(a, b, 2), normal(9, depth, 3), normal(depth, 3, 19))
+
+
+def test_the_error_of_a_deep_product_does_not_grow_with_its_depth():
+    deep = gd.compile(lambda a, b: a @ b, gd.f32[8, 100_000], gd.f32[100_000, 16])
+    for a in (np.full((8, 100_000), 0.1), RNG.random((8, 100_000))):
+        a, b = a.astype(np.float32), RNG.random((100_000, 16)).astype(np.float32)
+        exact = a.astype(np.float64) @ b.astype(np.float64)
+        np.testing.assert_allclose(deep(a, b), exact, rtol=2e-6)

@@ -12,16 +12,38 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
-from ..dtypes import F32, is_float, item_bytes
+from ..dtypes import F32, F64, is_float, item_bytes
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten, substitute
-from ..passes.cost import LANES, LARGE_BYTES, MANY_ROWS, PLAIN_PRODUCTS, contraction_cost
+from ..passes.cost import (
+    DEPTH,
+    LANES,
+    LARGE_BYTES,
+    LONG_DEPTH,
+    MANY_ROWS,
+    PLAIN_PRODUCTS,
+    contraction_cost,
+)
 from ..passes.views import view
-from .folds import start_fold
-from .nest import Apply, For, Let, Literal, Load, Param, Ref, Stmt, Store, Tile, Transpose
+from .folds import start_fold, start_value
+from .nest import (
+    Accumulate,
+    Apply,
+    Array,
+    For,
+    Let,
+    Literal,
+    Load,
+    Param,
+    Ref,
+    Store,
+    Tile,
+    Transpose,
+)
 from .pointwise import Body, Elements
-from .sweep import additions, sweep
+from .sweep import additions, even_part, sweep
 from .target import ColumnBlock, Target, column_blocks, row_blocks
+from .tiles import Cut, Place
 
 
 @dataclass(frozen=True)
@@ -178,7 +200,7 @@ class Contraction:
         )
         rows = row.extent if row is not None else 1
         shape = self.target.tile(self.anchor.dtype, rows)
-        cut = _Cut(
+        cut = Cut(
             column, row, row_blocks(rows, shape.rows),
             column_blocks(column.extent, lanes, shape.vectors), contiguous,
         )  # fmt: skip
@@ -206,7 +228,7 @@ class Contraction:
         along = a.offset.coefficient(self.axes.depth[-1]) == 1
         return not along and results * item_bytes(self.anchor.dtype) >= LARGE_BYTES
 
-    def _by_columns(self, cut: _Cut, a: Operand, b: Operand, outside: Body) -> None:
+    def _by_columns(self, cut: Cut, a: Operand, b: Operand, outside: Body) -> None:
         """One panel of columns after the other, all rows of each."""
         for block in cut.blocks:
             packed = cut.is_packed(block)
@@ -217,10 +239,10 @@ class Contraction:
                 for first, repeat, height in cut.heights:
                     down = cut.down(repeat, height)
                     with inside.loop(down) as inner:
-                        tile = _Tile(height, block, at(down) + first, start, False, packed)
+                        tile = Place(height, block, at(down) + first, start, False, packed)
                         self._tile(tile, cut, a, panel, inner)
 
-    def _by_rows(self, cut: _Cut, a: Operand, b: Operand, outside: Body) -> None:
+    def _by_rows(self, cut: Cut, a: Operand, b: Operand, outside: Body) -> None:
         """The rows of one tile after the other, all columns of each."""
         assert cut.row is not None
         panels = [
@@ -238,7 +260,7 @@ class Contraction:
                     across = cut.across(block)
                     with inside.loop(across) as inner:
                         start = at(across) + block.start
-                        tile = _Tile(height, block, top, start, True, cut.is_packed(block))
+                        tile = Place(height, block, top, start, True, cut.is_packed(block))
                         self._tile(tile, cut, rows, panel, inner)
 
     def _pack(
@@ -306,7 +328,7 @@ class Contraction:
                 with inner.loop(last) as each:
                     self._pad(panel, block, each)
 
-    def _tile(self, tile: _Tile, cut: _Cut, a: Operand, b: Operand, body: Body) -> None:
+    def _tile(self, tile: Place, cut: Cut, a: Operand, b: Operand, body: Body) -> None:
         dtype, anchor, block = self.anchor.dtype, self.anchor, tile.block
         r, c = Var("r", tile.rows), Var("c", block.valid)
         row_index, column_index = tile.top + at(r), tile.start + at(c)
@@ -329,14 +351,47 @@ class Contraction:
         self._epilogue(index, Ref(accumulator, dtype), along)
         along.close()
         across.close()
-        epilogue: list[Stmt] = [*across.statements, For(c, tuple(along.statements))]
-        body.statements.append(
-            Tile(
-                tile.rows, block.vectors, block.lanes, block.valid, axes.depth, r, c,
-                Load(a.buffer, a_offset, dtype), Load(b.buffer, b_offset, dtype),
-                accumulator, dtype, tuple(epilogue), (anchor.id,),
-            )
+        product = Tile(
+            tile.rows, block.vectors, block.lanes, block.valid, axes.depth, r, c,
+            Load(a.buffer, a_offset, dtype), Load(b.buffer, b_offset, dtype), accumulator, dtype,
+            (*across.statements, For(c, tuple(along.statements))), (anchor.id,),
         )  # fmt: skip
+        if dtype == F32 and prod(v.extent for v in axes.depth) > LONG_DEPTH:
+            self._in_stretches(product, body)
+        else:
+            body.statements.append(product)
+
+    def _in_stretches(self, tile: Tile, body: Body) -> None:
+        """A tile of long sums: those of stretches of the depth are added up in double."""
+        first, *inner = tile.depth
+        rest = prod(v.extent for v in inner)
+        step = even_part(first.extent, max(1, DEPTH // rest))
+        total = body.fresh("total")
+        body.statements.append(Array(total, F64, tile.rows * tile.columns, start_value("sum", F64)))
+        here, nodes = at(tile.row) * tile.columns + at(tile.column), tile.nodes
+        widened = Let(
+            body.fresh("widened"), Apply("cast", (Ref(tile.accumulator, tile.dtype),), F64), nodes
+        )
+        add = Accumulate(total, here, "sum", Ref(widened.name, F64), F64, nodes)
+        whole = first.extent // step * step
+        for start, count in ((0, whole), (whole, first.extent - whole)):
+            stretch = Var(self.names.fresh("q"), count, min(step, count) or 1)
+            part = replace(first, extent=stretch.step)
+            position = at(stretch) + at(part) + start
+            a, b = (
+                replace(e, index=substitute(e.index, first, position)) for e in (tile.a, tile.b)
+            )
+            sums = For(tile.column, (widened, add))
+            partial = replace(tile, depth=(part, *inner), a=a, b=b, epilogue=(sums,))
+            if count:
+                with body.loop(stretch) as each:
+                    each.statements.append(partial)
+        wide = Let(body.fresh("sum_total"), Load(total, here, F64), nodes)
+        rounded = Let(tile.accumulator, Apply("cast", (Ref(wide.name, F64),), tile.dtype), nodes)
+        *rows, columns = tile.epilogue
+        assert isinstance(columns, For)
+        columns = replace(columns, body=(wide, rounded, *columns.body))
+        body.statements.append(For(tile.row, (*rows, columns)))
 
     def _epilogue(self, index: Indices, total: Ref, body: Body) -> None:
         """Store the nodes of the group at one element, whose sum is `total`."""
@@ -345,39 +400,3 @@ class Contraction:
             value = self.elements.value(node_id, index, body)
             offset = flatten(index, self.graph[node_id].shape)
             body.statements.append(Store(buffer, offset, value, (node_id,)))
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """How a result is cut into tiles: its axes, the heights of tiles, the blocks of columns, and
-    whether the vector operand is read where it lies.
-    """
-
-    column: Var
-    row: Var | None
-    heights: list[tuple[int, int, int]]
-    blocks: list[ColumnBlock]
-    contiguous: bool
-
-    def is_packed(self, block: ColumnBlock) -> bool:
-        return not self.contiguous or block.valid < block.width
-
-    def across(self, block: ColumnBlock) -> Var:
-        """The loop over the tiles of a block of columns."""
-        return Var(self.column.name, block.count * block.width, block.width)
-
-    def down(self, repeat: int, height: int) -> Var:
-        """The loop over tiles of one height."""
-        return Var(self.row.name if self.row else "i", repeat * height, height)
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """One tile: where it starts, and whether its rows and columns have been copied together."""
-
-    rows: int
-    block: ColumnBlock
-    top: Index
-    start: Index
-    rows_packed: bool
-    columns_packed: bool

@@ -75,12 +75,12 @@ def _block(extents: Sequence[int], width: int) -> tuple[int, int]:
         unit = width if width and cut == len(extents) - 1 else 1
         steps = -(-extents[cut] // unit)
         if inner * steps > CHAIN:
-            return cut, _even(extents[cut] // unit, max(1, CHAIN // inner)) * unit
+            return cut, even_part(extents[cut] // unit, max(1, CHAIN // inner)) * unit
         inner *= steps
     return 0, extents[0]
 
 
-def _even(steps: int, most: int) -> int:
+def even_part(steps: int, most: int) -> int:
     """The most steps a block may have, or fewer if then all blocks are equal."""
     return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
 

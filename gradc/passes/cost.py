@@ -24,6 +24,12 @@ CHAIN = 64
 LONG_CHAIN = 256
 """The most additions in a row to a float32 sum that is not cut into such blocks."""
 
+DEPTH = 256
+"""The same for a float32 product in register tiles: the depth of one stretch, of many."""
+
+LONG_DEPTH = 1024
+"""The greatest depth of such a product that is not cut into stretches."""
+
 PACK_COST = 2.0
 """Vector operations per packed element, against one per `lanes` products."""
 
