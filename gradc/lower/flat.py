@@ -66,22 +66,24 @@ def offsets_read(
 
     This follows `Elements.value`, step by step.
     """
-    if (node_id, index) in seen or body.lookup((node_id, index)) is not None:
-        return
-    seen.add((node_id, index))
-    node = elements.graph[node_id]
-    if node_id in elements.local:
-        found = elements.local[node_id](index)
-        if isinstance(found, Load):
-            yield found.index
-    elif elements.stored(node_id):
-        yield flatten(index, node.shape)
-    elif node.kind is Kind.COUNTER:
-        yield index[0]
-    elif node.kind is Kind.MOVEMENT:
-        for source in sources(elements.graph, node, index):
-            yield from (test for test, _, _ in source.tests)
-            yield from offsets_read(elements, node.args[source.operand], source.index, body, seen)
-    else:
-        for a in node.args:
-            yield from offsets_read(elements, a, index, body, seen)
+    waiting = [(node_id, index)]
+    while waiting:
+        node_id, index = waiting.pop()
+        if (node_id, index) in seen or body.lookup((node_id, index)) is not None:
+            continue
+        seen.add((node_id, index))
+        node = elements.graph[node_id]
+        if node_id in elements.local:
+            found = elements.local[node_id](index)
+            if isinstance(found, Load):
+                yield found.index
+        elif elements.stored(node_id):
+            yield flatten(index, node.shape)
+        elif node.kind is Kind.COUNTER:
+            yield index[0]
+        elif node.kind is Kind.MOVEMENT:
+            for source in sources(elements.graph, node, index):
+                yield from (test for test, _, _ in source.tests)
+                waiting.append((node.args[source.operand], source.index))
+        else:
+            waiting += ((a, index) for a in node.args)

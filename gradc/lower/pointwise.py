@@ -8,7 +8,7 @@ one `Let`; the same element is computed once a scope; nothing is hoisted out of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -34,6 +34,8 @@ from .nest import (
 )
 
 Simple = Ref | Literal
+Steps = Generator["Steps", Any, Simple]
+"""A computation of an element that stops where it needs another, and is sent its value."""
 
 
 @cache
@@ -154,6 +156,9 @@ class Elements:
 
     def value(self, node_id: int, index: Indices, body: Body) -> Simple:
         """The element of a node at `index`, computed in the right scope."""
+        return _finished(self._value(node_id, index, body))
+
+    def _value(self, node_id: int, index: Indices, body: Body) -> Steps:
         key = (node_id, index)
         known = body.lookup(key)
         if known is not None:
@@ -161,12 +166,12 @@ class Elements:
         node = self.graph[node_id]
         if node.kind is Kind.CONSTANT and node.size == 1:
             return Literal(node.attrs["value"].reshape(()).item(), node.dtype)
-        result = self._compute(node, index, body)
+        result = yield from self._compute(node, index, body)
         home = body.home(_variables(index))
         home.known[key] = result
         return result
 
-    def _compute(self, node: Node, index: Indices, body: Body) -> Simple:
+    def _compute(self, node: Node, index: Indices, body: Body) -> Steps:
         home = body.home(_variables(index))
         if node.id in self.local:
             found = self.local[node.id](index)
@@ -180,29 +185,49 @@ class Elements:
         if node.kind is Kind.COUNTER:
             return self._let(FromIndex(index[0], node.dtype), node, home, "position")
         if node.kind is Kind.MOVEMENT:
-            return self._move(node, index, body)
-        args = tuple(self.value(a, index, body) for a in node.args)
-        return self._let(Apply(node.op, args, node.dtype), node, home, node.op)
+            return (yield from self._move(node, index, body))
+        args: list[Simple] = []
+        for a in node.args:
+            args.append((yield self._value(a, index, body)))
+        return self._let(Apply(node.op, tuple(args), node.dtype), node, home, node.op)
 
     def _let(self, expr: Any, node: Node, home: Body, base: str) -> Ref:
         name = home.fresh(identifier(base))
         home.statements.append(Let(name, expr, (node.id,)))
         return Ref(name, node.dtype)
 
-    def _move(self, node: Node, index: Indices, body: Body) -> Simple:
+    def _move(self, node: Node, index: Indices, body: Body) -> Steps:
         found = sources(self.graph, node, index)
         if len(found) == 1 and not found[0].tests:
-            return self.value(node.args[found[0].operand], found[0].index, body)
+            only: Simple = yield self._value(node.args[found[0].operand], found[0].index, body)
+            return only
         home = body.home(_variables(index))
         name = home.fresh(identifier(node.op))
         home.statements.append(Declare(name, node.dtype, _outside(node), (node.id,)))
         for source in found:
             guarded = Body(home, guard=True, names=self.names)
-            inner = self.value(node.args[source.operand], source.index, guarded)
+            inner = yield self._value(node.args[source.operand], source.index, guarded)
             guarded.statements.append(Assign(name, inner, (node.id,)))
             guarded.close()
             home.statements.append(If(source.tests, tuple(guarded.statements)))
         return Ref(name, node.dtype)
+
+
+def _finished(steps: Steps) -> Simple:
+    """Run a computation, and those it waits for: a stack of them, however deep."""
+    stack, sent = [steps], None
+    while True:
+        try:
+            waits_for = stack[-1].send(sent)
+        except StopIteration as done:
+            value: Simple = done.value
+            stack.pop()
+            if not stack:
+                return value
+            sent = value
+        else:
+            stack.append(waits_for)
+            sent = None
 
 
 def _outside(node: Node) -> Literal:

@@ -1,0 +1,44 @@
+"""Long chains and values that share one another: no recursion, and text linear in the nodes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nests import compare, kernels_of
+
+import gradc as gd
+
+X = np.linspace(0.1, 0.9, 8)
+
+
+def chained(times: int):
+    def program(x):
+        for _ in range(times):
+            x = gd.tanh(x) + 1
+        return x
+
+    return program
+
+
+def shared(times: int):
+    def program(x):
+        for _ in range(times):
+            x = gd.sin(x) * x
+        return x
+
+    return program
+
+
+def test_a_chain_may_be_longer_than_pythons_stack():
+    """Twice 400 operations, where Python allows about 1,000 calls in one another."""
+    compare(chained(400), X)
+
+
+@pytest.mark.parametrize("program", [chained, shared])
+def test_statements_grow_with_the_nodes(program):
+    """As many again for each further step, however values are shared."""
+    x = X.reshape(2, 4)
+    sizes = [
+        sum(str(k).count("\n") for k in kernels_of(program(times), x)) for times in (10, 20, 30)
+    ]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0]
