@@ -111,8 +111,10 @@ class _Binder:
         self.replaced: dict[int, int] = {}  # new value -> the old one it is written over
         self.writer = {i: k for k in range(len(kernels)) for i in self._ids(k, True)}
         self.after: list[set[int]] = [set() for _ in kernels]
+        self.readers: dict[int, list[int]] = {}
         for k in range(len(kernels)):
             for i in self._ids(k, False):
+                self.readers.setdefault(i, []).append(k)
                 if i in self.writer:
                     self.after[k].add(self.writer[i])
         self._place_values(names)
@@ -151,7 +153,7 @@ class _Binder:
 
     def _overwrites(self, new: int, old: int | None) -> bool:
         k = self.writer[new]
-        readers = [r for r in range(len(self.kernels)) if old in self._ids(r, False)]
+        readers = self.readers.get(old, []) if old is not None else []
         if k in readers:
             pair = next(
                 (

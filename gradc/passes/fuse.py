@@ -59,21 +59,33 @@ class Clusters:
         found = {self.of[u] for n in self.members[cluster] for u in self.users[n]}
         return found - {cluster}
 
+    def predecessors(self, cluster: int) -> set[int]:
+        found = {self.of[a] for n in self.members[cluster] for a, _ in self.args[n]}
+        return found - {cluster}
+
     def can_merge(self, a: int, b: int) -> bool:
         """Whether no path between the two runs through a third cluster."""
+        if b in self.predecessors(a):
+            a, b = b, a
+        if a in self.predecessors(b):
+            return not self._detour(a, b)  # a path back would close a cycle
         return not (self._detour(a, b) or self._detour(b, a))
 
     def _detour(self, start: int, end: int) -> bool:
-        stack = [s for s in self.successors(start) if s != end]
-        seen = set(stack)
-        while stack:
-            for s in self.successors(stack.pop()):
-                if s == end:
-                    return True
-                if s not in seen:
-                    seen.add(s)
-                    stack.append(s)
-        return False
+        """Whether a third cluster lies between: looked for from both ends, until one is done."""
+        after, before = self.successors(start) - {end}, self.predecessors(end) - {start}
+        ahead, behind = list(after), list(before)
+        met = not after.isdisjoint(before)
+        while ahead and behind and not met:
+            fresh = self.successors(ahead.pop()) - after
+            after |= fresh
+            ahead += fresh
+            met = not fresh.isdisjoint(before)
+            fresh = self.predecessors(behind.pop()) - before
+            before |= fresh
+            behind += fresh
+            met = met or not fresh.isdisjoint(after)
+        return met
 
     def merge(self, a: int, b: int) -> int:
         """Make one cluster of two; it keeps the smaller number."""

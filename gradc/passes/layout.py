@@ -30,14 +30,19 @@ def layout_costs(graph: Graph, matrix: int, lanes: int) -> tuple[float, float]:
 
 def _cost(graph: Graph, matrix: int, contiguous: int, lanes: int) -> float:
     """Cost of all products that read `matrix` when its axis `contiguous` is the contiguous one."""
+    products, stack = set[int](), [matrix]
+    while stack:
+        for u in graph.users[stack.pop()]:
+            if OPS[graph[u].op].permutation:
+                stack.append(u)
+            elif graph[u].kind is Kind.CONTRACTION and len(graph[u].shape) == 2:
+                products.add(u)
     total = 0.0
-    for node in graph:
-        if node.kind is not Kind.CONTRACTION or len(node.shape) != 2:
-            continue
+    for u in sorted(products):
         for side in (0, 1):
-            axis = _traced_axis(graph, node.args[side], matrix, contiguous)
+            axis = _traced_axis(graph, graph[u].args[side], matrix, contiguous)
             if axis is not None:
-                total += _product_cost(graph, node, side, axis, lanes)
+                total += _product_cost(graph, graph[u], side, axis, lanes)
     return total
 
 
