@@ -30,8 +30,13 @@ def shared(times: int):
 
 
 def test_a_chain_may_be_longer_than_pythons_stack():
-    """Twice 400 operations, where Python allows about 1,000 calls in one another."""
-    compare(chained(400), X)
+    """1,000 operations and the gradient of them, where Python allows about as many calls."""
+    compare(gd.value_and_grad(lambda x: chained(500)(x).sum()), X)
+
+
+def test_a_chain_is_one_kernel_and_its_gradient_joins_it():
+    (kernel,) = kernels_of(gd.value_and_grad(lambda x: chained(50)(x).sum()), X)
+    assert len(kernel.nodes) > 4 * 50
 
 
 @pytest.mark.parametrize("program", [chained, shared])

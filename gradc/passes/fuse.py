@@ -20,7 +20,7 @@ from ..errors import UnsupportedError, fail
 from ..graph import Graph
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE
-from .domain import Domain, find_domain
+from .domain import Domain, find_domain, keeps_axes
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,8 @@ def fuse(graph: Graph, *, merge: bool = True) -> list[Group]:
     clusters = Clusters(graph, _inline_scalars(graph) if merge else frozenset())
     while merge and (_take_epilogues(clusters) or _take_producers(clusters)):
         pass
+    while merge and _merge_elementwise(clusters):
+        pass
     while merge and _merge_rows(clusters):
         pass
     while merge and _merge_neighbours(clusters):
@@ -189,6 +191,42 @@ def _take_producers(c: Clusters) -> bool:
             c.merge(own, host)
             changed = True
     return changed
+
+
+def _merge_elementwise(c: Clusters) -> bool:
+    """Elementwise nodes of one shape that read one another as they are share one loop.
+
+    What `_merge_rows` would do as well, but this looks at what lies between two clusters alone: so
+    a chain of any length is fused in linear time.
+    """
+    changed = False
+    plain = {k for k, m in c.members.items() if all(_is_elementwise(c, n) for n in m)}
+    for node_id in sorted(c.of):
+        for a, _ in c.args[node_id]:
+            here, there = c.of[node_id], c.of[a]
+            if here == there or here not in plain or there not in plain:
+                continue
+            if c.graph[here].shape != c.graph[there].shape or not _read_as_they_are(c, here, there):
+                continue
+            if c.can_merge(here, there):
+                plain.discard(max(here, there))
+                c.merge(here, there)
+                changed = True
+    return changed
+
+
+def _is_elementwise(c: Clusters, node_id: int) -> bool:
+    return c.graph[node_id].kind is Kind.ELEMENTWISE
+
+
+def _read_as_they_are(c: Clusters, one: int, other: int) -> bool:
+    """Whether everything that two clusters read of each other is read at the same index."""
+    small, large = sorted((one, other), key=lambda k: len(c.members[k]))
+    users = (u for n in c.members[small] for u in c.users[n] if c.of[u] == large)
+    chains = [chain for n in c.members[small] for a, chain in c.args[n] if c.of[a] == large]
+    chains += [chain for u in users for a, chain in c.args[u] if c.of[a] == small]
+    depth = len(c.graph[small].shape)
+    return all(keeps_axes(c.graph, m, depth) for chain in chains for m in chain)
 
 
 def _merge_rows(c: Clusters) -> bool:
