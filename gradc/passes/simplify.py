@@ -124,6 +124,27 @@ def reshape_of_scalar(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int |
 
 
 @rule("flip")
+def flip_of_copies(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """An axis that only repeats is the same from behind."""
+    a = s.node(args[0])
+    if a.op != "broadcast" or set(attrs["axes"]) <= set(a.attrs["axes"]):
+        return None
+    return s.make("flip", args, {"axes": tuple(k for k in attrs["axes"] if k in a.attrs["axes"])})
+
+
+@rule("slice")
+def slice_of_copies(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """A part of an axis that only repeats is a repetition too."""
+    a = s.node(args[0])
+    if a.op != "broadcast":
+        return None
+    own, start, step = a.attrs["axes"], attrs["start"], attrs["step"]
+    if any((start[k], step[k], attrs["shape"][k]) != (0, 1, a.shape[k]) for k in own):
+        return None
+    return s.make("broadcast", a.args, {"shape": attrs["shape"], "axes": own})
+
+
+@rule("flip")
 def flip_of_flip(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     a = s.node(args[0])
     return a.args[0] if a.op == "flip" and a.attrs["axes"] == attrs["axes"] else None
