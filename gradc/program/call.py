@@ -3,7 +3,8 @@
 Enters: a `NativeEntry` and the form of its result. Leaves: a Python function made for exactly these
 arguments. Always holds: C is only entered with arrays of the exact dtype and shape, contiguous and
 aligned, and by one thread at a time for each state; what is wrong with an argument is said before
-the call.
+the call. What C writes overlaps nothing that it reads: an argument that lies in a state which the
+call replaces is copied.
 
 A small step takes less time in C than a loop over its arguments would take in Python, so the usual
 case, right arrays all along, is a few tests in a row. For `step(x, y)` the text made here reads
@@ -111,7 +112,7 @@ def compile_call(
         "_ndarray": np.ndarray, "_buffer": native.ffi.from_buffer, "_function": native.function,
         "_lock": native.lock, "_arena": native.arena_pointer, "_state": native.state_pointer,
         "_empty": np.empty, "_diagnose": native.diagnose, "_missing": MISSING,
-        "_prepare": _preparation(e.name or native.name, data, named, defaults, hint),
+        "_prepare": _preparation(native, data, named, defaults, hint),
         "_GradcError": GradcError, "_users_traceback": users_traceback, "_float": float,
         **form.scope,
     }  # fmt: skip
@@ -168,7 +169,7 @@ def _parameters(data: Sequence[Argument], defaults: Mapping[str, float]) -> list
 
 
 def _preparation(
-    name: str,
+    native: NativeEntry,
     data: Sequence[Argument],
     named: Sequence[Argument],
     defaults: Mapping[str, float],
@@ -180,11 +181,12 @@ def _preparation(
     def prepare(positional: Sequence[Any], by_keyword: Sequence[Any]) -> list[Any]:
         given = [value for value in positional if value is not MISSING]
         if len(given) != len(data):
+            name = native.entry.name or native.name
             raise wrong_count(name, [a.name for a in data], len(given), by_name)
         items = [(a, value, hint) for a, value in zip(data, given, strict=True)]
         for a, value in zip(named, by_keyword, strict=True):
             items.append((a, defaults[a.name] if value is None else value, ""))
-        return each(convert, items)
+        return [native.apart(value) for value in each(convert, items)]
 
     return prepare
 
@@ -209,6 +211,12 @@ def _inputs(
         tests.append(f"{v}.__class__ is _ndarray and {v}.shape == _shape{k}")
         tests.append(f"({v}.dtype is _dtype{k} or {v}.dtype == _dtype{k})")
         tests.append(f"{v}.flags.carray")  # contiguous, aligned (and writable)
+        if native.written is not None:
+            # Its memory is its own, or that of an array which is not the state's. What else there
+            # may be below a view is looked at where the usual case ends.
+            scope["_written"] = native.written.base
+            owned = f"{v}.base.__class__ is _ndarray and {v}.base.base is None"
+            tests.append(f"({v}.base is None or {owned} and {v}.base is not _written)")
         given.append(f"_buffer(_type{k}, {v})")
     return given, tests
 

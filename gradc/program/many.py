@@ -36,7 +36,7 @@ def run_many(
     assert entry.batch is not None
     further = entry.args[len(entry.args) - len(scalars) :]
     values = [
-        *_data(entry.args[: len(entry.args) - len(scalars)], data),
+        *(native.apart(v) for v in _data(entry.args[: len(entry.args) - len(scalars)], data)),
         *(convert(a, value) for a, value in zip(further, scalars, strict=True)),
     ]
     arrays = [(a, v) for a, v in zip(entry.args, values, strict=True) if a.shape]

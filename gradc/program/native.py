@@ -155,6 +155,17 @@ class NativeEntry:
             self._c_arrays[a.dtype] = self.ffi.typeof(f"{c_name(a.dtype)}[]")
         return self._c_arrays[a.dtype]
 
+    @property
+    def written(self) -> Array | None:
+        """The memory that a call writes to beside its outputs, which are new."""
+        return self.state.memory if self.state is not None and self.entry.updates else None
+
+    def apart(self, value: Any) -> Any:
+        """An argument as C may read it while it writes: a copy of what lies in the state."""
+        if self.written is None or not isinstance(value, np.ndarray):
+            return value
+        return value.copy() if np.may_share_memory(value, self.written) else value
+
     def function_for(
         self, form: Form, defaults: Mapping[str, float] | None = None, hint: str = ""
     ) -> Callable[..., Any]:
