@@ -102,6 +102,16 @@ def in_awkward_file(path: str) -> Any:
     return namespace["f"]
 
 
+def called(name: str) -> Any:
+    """`double_precision` under another name."""
+
+    def function(x: Any, w: Any) -> Any:
+        return double_precision(x, w)
+
+    function.__name__ = name
+    return function
+
+
 def files_of(made: Any) -> Files:
     return made.files() if hasattr(made, "files") else made._core.files()
 
@@ -151,7 +161,7 @@ SOURCES: dict[str, Any] = {
     },
     **{
         f"name_{name}": lambda name=name: files_of(
-            gd.compile(double_precision, gd.f64[3, 4], gd.f64[4, 2], name=name)
+            gd.compile(called(name), gd.f64[3, 4], gd.f64[4, 2])
         )
         for name in AWKWARD_NAMES
     },

@@ -23,7 +23,7 @@ from ..errors import ArgumentError, BuildError, fail
 from ..forks import fork_safe_lock
 from ..graph import Graph
 from ..lower.pointwise import Names, identifier
-from ..lower.reserved import ARGUMENTS, HEADER_NAMES
+from ..lower.reserved import ARGUMENTS, PROGRAMS
 from ..lower.target import TARGETS
 from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
@@ -120,13 +120,35 @@ def native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
         return "scalar"  # the text can still be had; the build will say what is missing
 
 
+LONGEST_NAME = 60
+"""Of a program: file systems, and the tables of linkers, have their limits."""
+
+
 def program_name(text: str) -> str:
-    """What C calls a program; its header must not hide one that it includes."""
+    """The name that a user gave a program, if C can use it; else `ArgumentError`."""
     if not isinstance(text, str):
         message = f"`name` is a string, got {text!r}"
         raise fail(ArgumentError, "GC432", message, helps=('write `name="..."`',))
-    name = identifier(text)
-    return f"{name}_program" if name in HEADER_NAMES or name.startswith("gradc_") else name
+    plain = text.isascii() and text.isidentifier() and text[0] != "_"
+    if plain and len(text) <= LONGEST_NAME and _is_free(text):
+        return text
+    message = f"`{text}` cannot name a program: it names files, types and functions in C"
+    rule = f"letters, digits and underscores, a letter first, at most {LONGEST_NAME}"
+    if plain and not _is_free(text):
+        message = f"`{text}` cannot name a program: it means something in C"
+        rule = "no word, function or header of C"
+    suggestion = derived_name(text)
+    raise fail(ArgumentError, "GC431", message, helps=(f'use {rule}: `name="{suggestion}"`',))
+
+
+def derived_name(text: str) -> str:
+    """What C calls a program that is named after a Python function: as near to it as can be."""
+    name = identifier(text)[:LONGEST_NAME].rstrip("_")
+    return name if _is_free(name) else f"{name}_program"
+
+
+def _is_free(name: str) -> bool:
+    return name not in PROGRAMS and not name.startswith("gradc_")
 
 
 def runtime_header(name: str) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
-from ..lower.reserved import GLOBAL
 from ..passes.memory import MemoryPlan
 from ..pipeline import Job
 from ..trace import Traced, current_trace, spec_of, trace_tree
@@ -29,6 +28,7 @@ from .call import Quick, nested
 from .core import (
     Core,
     argument_names,
+    derived_name,
     input_paths,
     make_core,
     make_options,
@@ -157,9 +157,8 @@ def compile_for(
     """`compile`, for arguments among which there may be dtypes, as settings."""
     need_function(fn, "compile")
     need_arguments(fn, len(args))
-    label = str(name or getattr(fn, "__name__", "function"))
-    c_label = program_name(label if label != "<lambda>" else "function")
-    c_label = f"{c_label}_function" if c_label in GLOBAL else c_label
+    label = getattr(fn, "__name__", "function") if name is None else name
+    c_label = derived_name(label.strip("<>")) if name is None else program_name(name)
     options = make_options(c_label, target, compiler, cflags, cache_dir)
     start = time.perf_counter()
     traced = trace_tree(fn, *args, tied=False)

@@ -198,13 +198,21 @@ def build_core(
 
 def _check_functions(name: str, jobs: Sequence[Job]) -> None:
     """All functions of the C file need names of their own."""
-    known = {f"{name}_state": "the state", f"{name}_init": "its initialiser"}
+    known = {
+        f"{name}_state": "the state",
+        f"{name}_params": "the parameters",
+        f"{name}_arena": "the scratch memory",
+        f"{name}_init": "the function that initialises the state",
+        f"{name}_load": "the function that loads parameters",
+        f"{name}_parameters": "the exported parameters",
+        f"{name.upper()}_OK": "a status",
+    }
     named = [(f"{name}_{job.name}", f"`{job.name}`") for job in jobs]
-    named += [
-        (f"{name}_{job.name}s", f"many steps of `{job.name}`")
-        for job in jobs
-        if job.batch is not None and job.replaced
-    ]
+    for job in jobs:
+        if job.batch is not None and job.replaced:
+            many = f"{name}_{job.name}s"
+            named.append((many, f"many steps of `{job.name}`"))
+            named.append((f"{many}_arena", f"the scratch memory of `{many}`"))
     for function, what in named:
         if function in known or function in GLOBAL:
             other = known.get(function, "something else")
