@@ -8,6 +8,7 @@ import numpy as np
 
 from gradc.interpret import interpret
 from gradc.trace import trace_tree
+from gradc.tree import flatten
 
 RNG = np.random.default_rng(0)
 A = RNG.uniform(0.5, 2, (3, 4)).astype(np.float32)
@@ -19,7 +20,8 @@ K = RNG.integers(1, 9, (3, 4)).astype(np.int32)
 def run(fn, *args) -> Any:
     """`fn(*args)` by tracing and interpreting."""
     traced = trace_tree(fn, *args)
-    return traced.out_tree.unflatten(interpret(traced.graph, traced.arrays(args)))
+    leaves = flatten(args)[0]
+    return traced.out_tree.unflatten(interpret(traced.graph, traced.arrays(leaves)))
 
 
 def check_same(fn, *args, rtol: float = 1e-5) -> None:

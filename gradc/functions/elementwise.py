@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import as_dtype, is_float, is_integer
+from ..errors import ArgumentError
 from ..ops import OPS, Kind, Op
 from ..ops.describe import docstring, operand_count
-from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, apply, power
+from ..trace import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value, apply, error, power
 from .dispatch import Array, traces
 
 if TYPE_CHECKING:
@@ -140,6 +141,18 @@ def clip(x: Value, min: Any = None, max: Any = None) -> Array:
     return x.clip(min, max)
 
 
-NUMPY_FUNCTIONS[np.clip] = lambda a, a_min=None, a_max=None, **kw: clip(
-    a, kw.get("min", a_min), kw.get("max", a_max)
-)
+def _numpy_clip(
+    a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
+    """`numpy.clip`, whose bounds have two names."""
+    if (min is not None or max is not None) and (a_min is not None or a_max is not None):
+        raise error(
+            ArgumentError,
+            "GC440",
+            "`numpy.clip` is given its bounds twice",
+            helps=("name them `min` and `max`",),
+        )
+    return clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+NUMPY_FUNCTIONS[np.clip] = _numpy_clip

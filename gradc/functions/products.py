@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..trace import Value
+from ..errors import ShapeError
+from ..trace import Value, error
+from ..trace.methods import axes_in_order
 from ..trace.methods import matmul as traced_matmul
 from .dispatch import Array, traces
 
@@ -54,10 +56,16 @@ def tensordot(a: Value, b: Value, axes: Any = 2) -> Array:
     differ, `DTypeError` if the dtypes have none in common.
     """
     if isinstance(axes, int):
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise error(
+                ShapeError,
+                "GC123",
+                f"`tensordot` over {axes} axes of {a.spec!r} and {b.spec!r}",
+                helps=("name at most as many axes as both have",),
+            )
         axes = (range(a.ndim - axes, a.ndim), range(axes))
-    named = [(x,) if isinstance(x, int) else tuple(x) for x in axes]
-    pair = tuple(tuple(i % v.ndim for i in own) for own, v in zip(named, (a, b), strict=True))
-    return a.contract(b, pair, ((), ()))
+    of_a, of_b = axes
+    return a.contract(b, (axes_in_order(of_a, a.ndim), axes_in_order(of_b, b.ndim)), ((), ()))
 
 
 @traces(np.inner, operands=2)

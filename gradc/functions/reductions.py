@@ -163,9 +163,25 @@ def std(x: Value, axis: Axis = None, **options: Any) -> Array:
 
 @traces(np.linalg.norm)
 def _norm(x: Value, ord: object = None, axis: Axis = None, keepdims: bool = False) -> Array:
-    if ord not in (None, 2) or (ord == 2 and axis is None and x.ndim > 1):
-        raise error(UnsupportedError, "GC218", f"the norm of order {ord!r} cannot be traced")
-    return _root(x.square().sum(axis, keepdims=keepdims))
+    """The 2-norm; of matrices the Frobenius norm, of vectors also those of order 1 and inf.
+
+    Its gradient at 0 is 0.
+    """
+    axes = normal_axes(axis, x.ndim)
+    vectors, matrices = len(axes) == 1, len(axes) == 2
+    if ord is None or (ord == 2 and vectors) or (ord == "fro" and matrices):
+        return _root(x.square().sum(axis, keepdims=keepdims))
+    if ord == 1 and vectors:
+        return x.abs().sum(axis, keepdims=keepdims)
+    if ord == math.inf and vectors:
+        return x.abs().max(axis, keepdims=keepdims)
+    kind = "a vector" if vectors else "a matrix" if matrices else f"{len(axes)} axes"
+    raise error(
+        UnsupportedError,
+        "GC218",
+        f"the norm of order {ord!r} of {kind} cannot be traced",
+        helps=("leave out `ord` for the 2-norm of all elements",),
+    )
 
 
 def _root(squares: Value) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..trace import NUMPY_FUNCTIONS, Value, error, lifted, owner_of, promoted
-from ..trace.methods import normal_axes
+from ..trace.methods import axes_in_order, normal_axes, normal_axis
 from .dispatch import Array, Axis, traces, values_in
 from .elementwise import where
 
@@ -34,7 +34,7 @@ def permute_dims(x: Value, axes: Sequence[int] | None = None) -> Array:
     Any dtype, which stays. Gradient: `g` with its axes put back. Raises `ShapeError` unless each
     axis is named once.
     """
-    return x.transpose(*(axes or ()))
+    return x.transpose(axes)
 
 
 @traces(np.matrix_transpose)
@@ -64,9 +64,15 @@ def moveaxis(x: Value, source: int | tuple[int, ...], destination: int | tuple[i
     Each is an axis or several; negative ones count from the end. Any dtype, which stays. Gradient:
     `g` with its axes put back. Raises `ShapeError` for an axis that `x` does not have.
     """
-    sources = [source] if isinstance(source, int) else source
-    targets = [destination] if isinstance(destination, int) else destination
-    pairs = {t % x.ndim: s % x.ndim for s, t in zip(sources, targets, strict=True)}
+    sources, targets = axes_in_order(source, x.ndim), axes_in_order(destination, x.ndim)
+    if len(sources) != len(targets):
+        raise error(
+            ShapeError,
+            "GC123",
+            f"`moveaxis` of {len(sources)} axes to {len(targets)} places",
+            helps=("name as many places as axes",),
+        )
+    pairs = dict(zip(targets, sources, strict=True))
     rest = iter([i for i in range(x.ndim) if i not in pairs.values()])
     return x.transpose(tuple(pairs[i] if i in pairs else next(rest) for i in range(x.ndim)))
 
@@ -147,7 +153,7 @@ def concat(arrays: Sequence[Array], axis: int | None = 0) -> Array:
     values = promoted(owner, arrays)
     if axis is None:
         values, axis = [v.ravel() for v in values], 0
-    (chosen,) = normal_axes(axis, values[0].ndim)
+    chosen = normal_axis(axis, values[0].ndim)
     return values[0].concat(*values[1:], axis=chosen)
 
 
@@ -163,19 +169,26 @@ def stack(arrays: Sequence[Array], axis: int = 0) -> Array:
 
 
 @traces(np.roll)
-def roll(x: Value, shift: int, axis: int | None = None) -> Array:
-    """The elements of `x` moved `shift` places along `axis`, those at the end to the beginning.
+def roll(x: Value, shift: int | tuple[int, ...], axis: Axis = None) -> Array:
+    """The elements of `x` moved `shift` places along `axis`, the last ones to the beginning.
 
-    Without an axis it is the flattened array that is rolled. Any dtype, which stays. Gradient: `g`
-    rolled back. Raises `ShapeError` for an axis that `x` does not have.
+    Several axes have a shift each, or one for all; without an axis it is the flattened array that
+    is rolled. Any dtype, which stays. Gradient: `g` rolled back. Raises `ShapeError` for an axis
+    that `x` does not have.
     """
     if axis is None:
         return roll(x.ravel(), shift, 0).reshape(x.shape)
-    (chosen,) = normal_axes(axis, x.ndim)
+    for places, along in np.broadcast(shift, axis):
+        x = _rolled(x, int(places), normal_axis(int(along), x.ndim))
+    return x
+
+
+def _rolled(x: Value, shift: int, chosen: int) -> Value:
     extent = x.shape[chosen]
     cut = (-shift) % extent if extent else 0
     front = (slice(None),) * chosen
-    return concat([x[(*front, slice(cut, None))], x[(*front, slice(None, cut))]], chosen)
+    parts = x[(*front, slice(cut, None))], x[(*front, slice(None, cut))]
+    return parts[0].concat(parts[1], axis=chosen)  # type: ignore[no-any-return]
 
 
 @traces(np.tril)

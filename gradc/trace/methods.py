@@ -46,6 +46,25 @@ def normal_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(axes)
 
 
+def normal_axis(axis: Any, ndim: int) -> int:
+    """One axis, not negative."""
+    if isinstance(axis, (tuple, list)):
+        raise error(
+            ShapeError,
+            "GC123",
+            f"one axis is meant here, not {axis}",
+            helps=("name one axis, as an integer",),
+        )
+    return normal_axes(axis, ndim)[0]
+
+
+def axes_in_order(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Axes, not negative, in the order in which they are named."""
+    given = axes if isinstance(axes, (tuple, list, range)) else (axes,)
+    normal_axes(list(given), ndim)
+    return tuple(operator.index(a) % ndim for a in given)
+
+
 def _reduced(name: str, value: Value, axis: Axis, keepdims: bool) -> Value:
     axes = normal_axes(axis, value.ndim)
     result = value.reduce(name, axes) if axes else value.copy()
@@ -89,7 +108,7 @@ def _position(name: str) -> Callable[..., Value]:
         if axis is None:
             found = self.reshape((self.size,)).reduce(name, (0,))
             return found.reshape((1,) * self.ndim) if keepdims else found
-        (chosen,) = normal_axes(axis, self.ndim)
+        chosen = normal_axis(axis, self.ndim)
         result = self.reduce(name, (chosen,))
         return result.expand_dims(chosen) if keepdims else result
 
@@ -134,6 +153,7 @@ class ArrayMethods:
         result: Value = value.sum(axes, keepdims=keepdims) / float(count)
         return result
 
+    @user_errors
     def astype(self, dtype: object, *, copy: bool = True) -> Value:
         """The values converted to `dtype`, in a value of their own.
 
@@ -152,6 +172,7 @@ class ArrayMethods:
             result = self.cast(dtype=target)
         return result
 
+    @user_errors
     def reshape(self, *shape: Any) -> Value:
         """The same elements in row-major order in another shape; one extent may be -1."""
         given = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
@@ -169,13 +190,13 @@ class ArrayMethods:
         result: Value = self.movement("reshape", shape=tuple(extents))
         return result
 
+    @user_errors
     def transpose(self, *axes: Any) -> Value:
         """The axes in another order, by default reversed."""
         given = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-        if not given:
+        if given is None or not axes:
             given = range(self.ndim)[::-1]
-        perm = tuple(a % self.ndim if -self.ndim <= a < self.ndim else a for a in given)
-        result: Value = self.movement("transpose", perm=perm)
+        result: Value = self.movement("transpose", perm=axes_in_order(given, self.ndim))
         return result
 
     @property
@@ -190,12 +211,15 @@ class ArrayMethods:
             raise error(ShapeError, "GC124", f"`mT` needs at least two axes, got {self.spec!r}")
         return self.swapaxes(-1, -2)
 
+    @user_errors
     def swapaxes(self, first: int, second: int) -> Value:
         ((first,), (second,)) = (normal_axes(axis, self.ndim) for axis in (first, second))
         perm = list(range(self.ndim))
+        first, second = normal_axis(first, self.ndim), normal_axis(second, self.ndim)
         perm[first], perm[second] = perm[second], perm[first]
         return self.transpose(tuple(perm))
 
+    @user_errors
     def expand_dims(self, axis: int | tuple[int, ...]) -> Value:
         """New axes of extent 1 at the places `axis` of the result."""
         count = len(axis) if isinstance(axis, (tuple, list)) else 1
@@ -203,6 +227,7 @@ class ArrayMethods:
         old = iter(self.shape)
         return self.reshape(tuple(1 if i in new else next(old) for i in range(self.ndim + count)))
 
+    @user_errors
     def squeeze(self, axis: Axis = None) -> Value:
         """Without the axes of extent 1 named by `axis`, by default without any."""
         if axis is None:
@@ -218,9 +243,11 @@ class ArrayMethods:
                 )
         return self.reshape(tuple(n for i, n in enumerate(self.shape) if i not in axes))
 
+    @user_errors
     def ravel(self) -> Value:
         return self.reshape((self.size,))
 
+    @user_errors
     def flatten(self) -> Value:
         return self.reshape((self.size,)).copy()
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import is_float, is_weak
-from ..errors import DTypeError, ShapeError, UnsupportedError
+from ..errors import DTypeError, ShapeError, UnsupportedError, user_errors
 from ..ops import OPS, Kind
 from .context import error
 from .methods import matmul
@@ -59,6 +59,7 @@ def contract(self: Value, other: Value, contract: Any, batch: Any) -> Value:
     return Value(self.owner, self.owner.add("dot", (a.node_id, b.node_id), attrs))
 
 
+@user_errors
 def dot(self: Value, other: Any, contract: Any = None, batch: Any = ((), ())) -> Value:
     """`numpy.dot`; with `contract` (and `batch`), the op of that name."""
     right = lifted(self.owner, other, [self])
@@ -79,6 +80,7 @@ def concat(self: Value, *others: Any, axis: int) -> Value:
     return Value(self.owner, self.owner.add("concat", ids, {"axis": axis}))
 
 
+@user_errors
 def clip(self: Value, low: Any = None, high: Any = None) -> Value:
     """The values moved into [low, high]; their gradient is 1 there, bounds included."""
     if is_float(self.dtype):

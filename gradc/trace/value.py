@@ -17,7 +17,7 @@ import numpy as np
 
 from ..calls import call_form
 from ..dtypes import DType, Spec
-from ..errors import ShapeError, UnsupportedError
+from ..errors import ShapeError, UnsupportedError, user_errors
 from ..graph import Node
 from ..namespace import nearest
 from ..ops.table import OPS
@@ -138,6 +138,7 @@ class Value(ArrayMethods):
     def reduce(self, name: str, axes: tuple[int, ...]) -> Value:
         return Value(self.owner, self.owner.add(name, (self.node_id,), {"axes": axes}))
 
+    @user_errors
     def copy(self) -> Value:
         """The same elements in memory of their own."""
         return Value(self.owner, self.node_id)
@@ -217,7 +218,7 @@ class Value(ArrayMethods):
         if method == "reduce" and ufunc in UFUNC_REDUCTIONS:
             axis = options.pop("axis", 0)
             return getattr(inputs[0], UFUNC_REDUCTIONS[ufunc])(axis, **options)
-        unused = {k: v for k, v in options.items() if v is not None and k != "casting"}
+        unused = {k: v for k, v in options.items() if v is not None}
         if method == "__call__" and not unused and ufunc in NUMPY_UFUNCS:
             return NUMPY_UFUNCS[ufunc](*inputs)
         module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
