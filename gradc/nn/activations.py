@@ -34,8 +34,9 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     `x` is an array of float32 or float64, whose shape and dtype come out. Gradient: `g` where `x`
     is positive, `g * alpha * exp(x)` elsewhere. Raises `DTypeError` for integers.
     """
-    exponent = fn.where(x > 0, 0, x)  # so that the branch not taken has no infinite slope
-    return fn.where(x > 0, x, fn.expm1(exponent) * alpha)
+    falling = x <= 0
+    exponent = fn.where(falling, x, 0)  # so that the branch not taken has no infinite slope
+    return fn.where(falling, fn.expm1(exponent) * alpha, x)
 
 
 def softplus(x: Any) -> Any:
