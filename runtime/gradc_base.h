@@ -1,9 +1,9 @@
 /* gradc_base.h: the words that generated code uses beyond C11, for C++ and for other compilers.
  *
  * Enters: nothing. Leaves: GRADC_INLINE, GRADC_KERNEL and GRADC_ONCE, which stand before a function
- * of one file, GRADC_LANES, which stands before a loop, and `restrict` for C++. Always holds: they
- * change how fast code is, never what it does; other compilers than GCC and Clang take them for
- * `static`, or nothing.
+ * of one file, GRADC_LANES, which stands before a loop, GRADC_TESTED, which stands behind a test in
+ * one, and `restrict` for C++. Always holds: they change how fast code is, never what it means;
+ * other compilers than GCC and Clang take them for `static`, or nothing.
  */
 #ifndef GRADC_BASE_H
 #define GRADC_BASE_H
@@ -28,6 +28,14 @@
 #define GRADC_LANES _Pragma("GCC unroll 1")
 #else
 #define GRADC_LANES
+#endif
+
+/* What follows is done under a test inside of a loop. GCC 12 turns some such loops into vectors
+ * wrongly, so those that are left are no vectors: a statement it must not move keeps it from it. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GRADC_TESTED __asm__ volatile("");
+#else
+#define GRADC_TESTED
 #endif
 
 #if defined(__cplusplus) && !defined(restrict)

@@ -153,6 +153,21 @@ def test_the_nests_compute_what_they_did(table: Any):
             np.testing.assert_array_equal(got.reshape(want.shape), want, name)
 
 
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_tests_around_a_register_tile_are_right_at_default_flags(compiler: str):
+    """A panel is packed, and the rows of the tile are tested: the loop around it is not cut."""
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler}")
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(13, 40)), rng.normal(size=(3, 40))
+    a = rng.normal(size=(13, 3))
+    arrays = [v.astype("float32") for v in (x, w, a)]
+    graph = trace_tree(lambda x, w, a: np.tanh(x @ w.T) + np.roll(a, 3, 0), *arrays).graph
+    core = program({"f": (graph, None)}, compiler)
+    (got,) = call(core, "f", arrays)
+    np.testing.assert_allclose(got, np.tanh(x @ w.T) + np.roll(a, 3, 0), atol=1e-4)
+
+
 # Loops that are not cut ---
 
 

@@ -114,6 +114,8 @@ class KernelPrinter:
             case If():
                 tests = [t for i, low, high in s.tests for t in self._test(i, low, high)]
                 with w.block(f"if ({' && '.join(tests)})" if tests else ""):
+                    if tests:
+                        w.line("GRADC_TESTED")
                     self.statements(s.body)
             case For():
                 if s.lanes:

@@ -14,7 +14,7 @@ read, computed and written as before, in the same sequence.
 
 A loop is left as it is, tests inside, where it would become more than `MOST_PIECES`, where the
 kernel would grow beyond `MOST_GROWTH` times its statements, and around a register tile, of which
-there is one copy only.
+there is one copy only. (What is left of tests is printed so that no compiler makes vectors of it.)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import assert_never
 
 from ..index import Index, Var, at, replace_vars
 from .joins import joined
@@ -44,6 +45,7 @@ from .nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
     walk,
 )
 from .ranges import Test, cut_points, decided, period, plain
@@ -105,11 +107,13 @@ class _Scope:
         found = self.values.get(name)
         return found.name if isinstance(found, Ref) else name
 
+    def load(self, e: Load) -> Load:
+        return replace(e, buffer=self.arrays.get(e.buffer, e.buffer), index=self.index(e.index))
+
     def expr(self, e: Expr) -> Expr:
         match e:
             case Load():
-                buffer = self.arrays.get(e.buffer, e.buffer)
-                return replace(e, buffer=buffer, index=self.index(e.index))
+                return self.load(e)
             case FromIndex():
                 return replace(e, index=self.index(e.index))
             case Apply():
@@ -199,14 +203,22 @@ class _Cutter:
                 self._if(s, scope, out)
             case For():
                 self._loop(s, scope, out)
+            case Transpose():
+                out.append(self._transpose(s, scope))
             case Tile():
                 out.append(self._tile(s, scope))
+            case _:
+                assert_never(s)
 
     def _accumulate(self, s: Accumulate, scope: _Scope) -> Accumulate:
         if s.index is None:
             return replace(s, target=scope.name(s.target), expr=scope.simple(s.expr))
         target = scope.arrays.get(s.target, s.target)
         return replace(s, target=target, index=scope.index(s.index), expr=scope.simple(s.expr))
+
+    def _transpose(self, s: Transpose, scope: _Scope) -> Transpose:
+        target, source = scope.arrays.get(s.target, s.target), scope.load(s.source)
+        return replace(s, target=target, target_index=scope.index(s.target_index), source=source)
 
     def _if(self, s: If, scope: _Scope, out: list[Stmt]) -> None:
         verdict = _verdict(s.tests, scope)
@@ -218,9 +230,7 @@ class _Cutter:
 
     def _tile(self, t: Tile, scope: _Scope) -> Tile:
         """A register tile stays one; the loops over its columns are cut."""
-        a, b = scope.expr(t.a), scope.expr(t.b)
-        assert isinstance(a, Load)
-        assert isinstance(b, Load)
+        a, b = scope.load(t.a), scope.load(t.b)
         row = scope.inner()
         row.taken |= {t.row.name, t.column.name, t.accumulator}
         epilogue: list[Stmt] = []

@@ -7,6 +7,7 @@ not read, and without the loops and tests that have become empty. Always holds: 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 from .nest import (
     Accumulate,
@@ -24,6 +25,7 @@ from .nest import (
     Stmt,
     Store,
     Tile,
+    Transpose,
     walk,
 )
 
@@ -54,6 +56,8 @@ def _needed(body: tuple[Stmt, ...], used: set[str]) -> tuple[Stmt, ...]:
             case Tile():
                 s = replace(s, epilogue=_needed(s.epilogue, used))
                 used |= {s.a.buffer, s.b.buffer}
+            case Transpose():
+                used |= {s.target, s.source.buffer}
             case Assign():
                 _read(s.expr, used)
             case Store():
@@ -65,6 +69,8 @@ def _needed(body: tuple[Stmt, ...], used: set[str]) -> tuple[Stmt, ...]:
             case Select():
                 used |= {s.value, s.position}
                 _read(s.expr, used)
+            case _:
+                assert_never(s)
         kept.append(s)
     return tuple(reversed(kept))
 
