@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..dtypes import item_bytes
+from ..dtypes import is_bool, is_float, item_bytes
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from .cost import EXPENSIVE, SCRATCH_BYTES
@@ -175,8 +175,20 @@ def fold_level(graph: Graph, domain: Domain, reduction: int) -> int:
 def _scratch(
     graph: Graph, nodes: list[Node], domain: Domain, stored: frozenset[int]
 ) -> dict[int, int]:
-    """Costly values read at several levels, each with the level at which it is first computed."""
+    """Values read at several levels, each with the level at which it is first computed.
+
+    Costly ones are kept because that is faster, compared ones because it is right: a compiler may
+    round a product and a sum at one level twice and at another once, and then no element equals
+    their minimum.
+    """
     needed: dict[int, set[int]] = {n.id: set() for n in nodes}
+    compared = {
+        a
+        for n in nodes
+        if n.kind is Kind.ELEMENTWISE and is_bool(n.dtype)
+        for a, _ in graph.producers[n.id]
+        if is_float(graph[a].dtype)
+    }
     scratch: dict[int, int] = {}
     for node in reversed(nodes):
         if node.id in domain.after:
@@ -188,7 +200,11 @@ def _scratch(
             at = set(needed[node.id])
             if node.id in stored:
                 at = {domain.level[node.id]}  # later levels read the stored copy
-            elif len(at) > 1 and OPS[node.op].cost >= EXPENSIVE and len(node.shape) > domain.depth:
+            elif (
+                len(at) > 1
+                and (node.id in compared or OPS[node.op].cost >= EXPENSIVE)
+                and len(node.shape) > domain.depth
+            ):
                 scratch[node.id] = min(at)
                 at = {min(at)}
         for a, _ in graph.producers[node.id]:
