@@ -63,15 +63,13 @@ def test_functions_of_one_program_must_not_collide_in_c():
             step=gd.update(step, gd.f32[4, 3]),
             steps=gd.query(lambda s: s["a"]),
         )
-    with pytest.raises(ArgumentError, match="`named_init` in C, which is its initialiser"):
+    with pytest.raises(ArgumentError, match="`named_init` in C, which is the function that initialises the state"):
         gd.program("named", {"a": A}, init=gd.query(lambda s: s["a"]))
 
 
-@pytest.mark.parametrize("name", ["main", "int", "exp", "math", "string", "9x", "a b", "class"])
-def test_any_name_makes_a_program_that_compiles(name):
-    """Members that are words of C, and programs called like one of its headers or functions."""
+def test_members_may_be_words_of_c():
     state = {"class": np.ones(3, np.float32), "int": A, "NAN": A.copy(), "k": A.copy()}
-    program = gd.program(name, state, q=gd.query(lambda s, x: np.exp(x) * s["class"], gd.f32[3]))
+    program = gd.program("words", state, q=gd.query(lambda s, x: np.exp(x) * s["class"], gd.f32[3]))
     np.testing.assert_allclose(program.q(A), [1, 1, 1], rtol=1e-6)
     assert list(program.state) == list(state)
 

@@ -62,7 +62,7 @@ def test_an_update_computes_from_the_old_state(seed):
     size = (1, 3, 8, 17, 24)[seed]
     steps = {f"update_{k}": update(rng) for k in range(UPDATES)}
     program = gd.program(
-        "random",
+        "updates",
         {name: rng.normal(size=(size, size)).astype(np.float32) for name in NAMES},
         target="portable" if seed % 2 else "native",
         **{name: gd.update(step, gd.f32[size, size]) for name, step in steps.items()},

@@ -7,11 +7,13 @@ error of the user's, 2 for wrong usage, 130 after Ctrl-C. Always holds: a comman
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import replace
 
 from ..errors import GradcError
@@ -28,11 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parse(argv)
     console = Console(json=arguments.json)
     try:
-        command = importlib.import_module(f".{arguments.command}", __name__)
-        compilers = importlib.import_module("..toolchain.compilers", __name__)
-        reads_only = arguments.command in READ_ONLY
-        compilers.WITHOUT_COMPILER.set("go on" if reads_only else "fail")
-        status: int = command.run(arguments, console)
+        status = copy_context().run(_run, arguments, console)
         sys.stdout.flush()
     except GradcError as error:
         return _failed(error, console)
@@ -44,6 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read stdout has gone (`gradc inspect ... | head`); what is left cannot be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    """The command, in a context of its own: what it sets there ends with it."""
+    command = importlib.import_module(f".{arguments.command}", __name__)
+    compilers = importlib.import_module("..toolchain.compilers", __name__)
+    compilers.WITHOUT_COMPILER.set("go on" if arguments.command in READ_ONLY else "fail")
+    status: int = command.run(arguments, console)
     return status
 
 
