@@ -24,7 +24,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import assert_never
 
+import numpy as np
+
 from ..index import Index, Var, at, replace_vars
+from ..ops.table import OPS
 from .joins import joined
 from .nest import (
     Accumulate,
@@ -158,9 +161,7 @@ class _Cutter:
             return False
         live = [g for g, verdict in zip(guards, verdicts, strict=True) if verdict]
         if not live:
-            name = scope.fresh(s.name)
-            out.append(Let(name, scope.expr(s.start), s.nodes))
-            scope.values[s.name] = Ref(name, s.dtype)
+            self._let(Let(s.name, s.start, s.nodes), scope, out)
         for g in live:
             last = g.body[-1]
             assert isinstance(last, Assign)
@@ -171,13 +172,20 @@ class _Cutter:
             scope.values[s.name] = value
         return True
 
+    def _let(self, s: Let, scope: _Scope, out: list[Stmt]) -> None:
+        """A name for a value; a number needs none, and what follows from it is computed here."""
+        expr = _folded(scope.expr(s.expr))
+        if isinstance(expr, Literal):
+            scope.values[s.name] = expr
+            return
+        name = scope.fresh(s.name)
+        scope.values[s.name] = Ref(name, expr.dtype)
+        out.append(replace(s, name=name, expr=expr))
+
     def _statement(self, s: Stmt, scope: _Scope, out: list[Stmt]) -> None:
         match s:
             case Let():
-                expr = scope.expr(s.expr)
-                name = scope.fresh(s.name)
-                scope.values[s.name] = Ref(name, expr.dtype)
-                out.append(replace(s, name=name, expr=expr))
+                self._let(s, scope, out)
             case Declare():
                 start = scope.expr(s.start)
                 name = scope.fresh(s.name)
@@ -333,6 +341,20 @@ class _Cutter:
 
         body = self._pieces(s, inner, whole, within, tile=False)
         return [joined(For(outer, tuple(body)))], rest
+
+
+def _folded(expr: Expr) -> Expr:
+    """The number that an operation on numbers gives, as NumPy computes it."""
+    if not isinstance(expr, Apply):
+        return expr
+    numbers = [a for a in expr.args if isinstance(a, Literal)]
+    if len(numbers) < len(expr.args):
+        return expr
+    op = OPS[expr.op]
+    attrs = {"dtype": expr.dtype} if op.converts else {}
+    with np.errstate(all="ignore"):
+        value = op.reference(*(a.dtype.type(a.value) for a in numbers), **attrs)
+    return Literal(np.asarray(value, expr.dtype).item(), expr.dtype)
 
 
 def _guards(s: Stmt, following: Sequence[Stmt]) -> list[If]:
