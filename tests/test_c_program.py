@@ -146,7 +146,9 @@ def test_the_object_file_asks_for_nothing_but_memory_and_mathematics(folder, req
     named = set(re.findall(r"\b([a-z][a-z0-9]*)\(", (place / "mnist.c").read_text()))
     assert wanted <= {"memcpy", "memset", "memmove", "_GLOBAL_OFFSET_TABLE_"} | named
     public = {name for kind, name in symbols if kind == "T"}
-    assert public == {f"mnist_{f}" for f in ("init", "step", "steps", "evaluate", "predict")}
+    assert public == {
+        f"mnist_{f}" for f in ("init", "load", "step", "steps", "evaluate", "predict")
+    }
     assert not [name for kind, name in symbols if kind in "bBdDcC"], "there is a global variable"
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
+
+import numpy as np
 
 from ..dtypes import (
     I32,
@@ -52,6 +55,15 @@ def literal(value: float | int | bool, dtype: DType) -> str:
     if dtype == I32 and value == limits(I32)[0]:
         return "INT32_MIN"
     return f"{value}u" if is_unsigned(dtype) and item_bytes(dtype) == 4 else str(value)
+
+
+def literals(values: np.ndarray[Any, Any], dtype: DType) -> list[str]:
+    """The literal of each element, row by row: for many numbers, faster than one by one."""
+    flat = values.astype(dtype, copy=False).ravel()
+    if not is_float(dtype) or not np.isfinite(flat).all():
+        return [literal(value, dtype) for value in flat.tolist()]
+    suffix = c_suffix(dtype)
+    return [text.replace("e+", "e") + suffix for text in map(str, flat)]
 
 
 def index_text(index: Index) -> str:

@@ -12,6 +12,7 @@ import textwrap
 from ..dtypes import c_name, short
 from .expressions import literal
 from .interface import Interface
+from .parameters import declare_load
 from .state import describe_init, write_structs
 from .writer import Writer
 
@@ -40,6 +41,8 @@ def header_text(p: Interface) -> str:
         w.comment(describe_init(p.layout))
         w.line(f"void {p.init}({p.name}_state *state, uint64_t seed);")
         w.line()
+    if p.has_params:
+        declare_load(w, p)
     for entry in p.entries:
         w.comment(p.describe(entry))
         p.signature(w, entry, ";")

@@ -73,6 +73,10 @@ class Interface:
     def order_out_of_range(self) -> str:
         return f"{self._prefix}_ORDER_OUT_OF_RANGE"
 
+    @property
+    def wrong_file(self) -> str:
+        return f"{self._prefix}_WRONG_FILE"
+
     def refusal(self, e: Entry, c: Check) -> str:
         """The enumerator of a check that fails."""
         return self._ranges[(e.args[c.position].identifier, c.lower, c.upper)].enumerator
@@ -82,11 +86,13 @@ class Interface:
         """What functions return, from 0 on; none if no function returns a status."""
         if not self.layout and all(e.returns_value for e in self.entries):
             return ()
+        file = Status(self.wrong_file, "not the parameters of this model, cut short, or changed")
         order = Status(self.order_out_of_range, "`order` names a row that is not there")
         return (
             Status(self.ok, ""),
             *self._ranges.values(),
             *([order] if any(e.repeats for e in self.entries) else []),
+            *([file] if self.has_params else []),
         )
 
     # Arena
@@ -143,6 +149,25 @@ class Interface:
     @property
     def init(self) -> str:
         return f"{self.name}_init"
+
+    # The file of the parameters
+
+    @property
+    def has_params(self) -> bool:
+        """Whether the parameters are a struct, which can be loaded."""
+        return self.layout is not None and self.layout.params is not None
+
+    @property
+    def load(self) -> str:
+        return f"{self.name}_load"
+
+    @property
+    def file_identity(self) -> str:
+        return f"{self._prefix}_FILE_ID"
+
+    @property
+    def file_size(self) -> str:
+        return f"{self._prefix}_FILE_BYTES"
 
     @property
     def type_names(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from .entry import Entry
 from .header import cdef_text, header_text
 from .interface import Interface
 from .kernel import KernelPrinter, Needs
+from .parameters import write_load
 from .state import write_init, write_layout_checks, write_values
 from .writer import Writer
 
@@ -50,6 +51,7 @@ class ProgramPrinter:
         self.origin: list[tuple[str, tuple[int, ...]]] = []
         self.shared: dict[Hashable, str] = {}
         own = {self.interface.function(e) for e in self.entries}
+        own |= {self.interface.init, self.interface.load}
         own |= {a.identifier for e in self.entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
@@ -71,6 +73,8 @@ class ProgramPrinter:
         if self.layout is not None:
             start = len(self.body.lines)
             draws = write_init(self.body, self.layout)
+            if self.interface.has_params:
+                write_load(self.body, self.interface)
             self.origin += [("", ())] * (len(self.body.lines) - start)
         head = self._head(draws)
         runtime = self._runtime(draws)
@@ -113,11 +117,12 @@ class ProgramPrinter:
 
     def _runtime(self, draws: bool) -> list[str]:
         """The headers of the runtime that the source includes."""
-        base = ["gradc_base.h"] if self.kernels else []
+        base = ["gradc_base.h"] if self.kernels or self.interface.has_params else []
         own = sorted(h for h in self.needs.headers if h.startswith("gradc_"))
         random = ["gradc_random.h"] if draws else []
         vectors = ["gradc_simd.h"] if self.needs.vectors else []
-        return [*base, *own, *random, *vectors]
+        file = ["gradc_file.h"] if self.interface.has_params else []
+        return [*base, *file, *own, *random, *vectors]
 
     def _mentions(self, *words: str) -> bool:
         return any(word in line for line in self.body.lines for word in words)

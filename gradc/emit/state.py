@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, c_name, c_suffix, short
-from .expressions import literal
+from .expressions import literal, literals
 from .layout import Member, Part, Section, StateLayout
-from .writer import Writer
+from .writer import WIDTH, Writer
 
-VALUES_PER_LINE = 8
+MOST_PER_LINE = 8
+"""Values of a table on one line, if they are short."""
 DRAWN = ("uniform", "normal")
 """Recipes that draw numbers."""
 
@@ -47,11 +48,16 @@ def _write_struct(w: Writer, type_: str, parts: Sequence[Part]) -> None:
                 continue
             align = f"alignas({part.alignment}) " if part.alignment > 4 else ""
             extent = f"[{' * '.join(map(str, part.stored_shape))}]" if part.shape else ""
-            how = f", stored as {list(part.stored_shape)}" if part.swapped else ""
-            comment = f"/* {short(part.dtype, part.shape)}{how} */"
+            comment = f"/* {array_comment(part)} */"
             w.line(f"{align}{c_name(part.dtype)} {part.identifier}{extent}; {comment}")
         if not stored:
             w.line("char nothing;")
+
+
+def array_comment(m: Member) -> str:
+    """The type of a member in Python, and how it is stored."""
+    how = f", stored as {list(m.stored_shape)}" if m.swapped else ""
+    return f"{short(m.dtype, m.shape)}{how}"
 
 
 def write_layout_checks(w: Writer, layout: StateLayout) -> None:
@@ -175,9 +181,11 @@ def stored(m: Member, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def write_values(w: Writer, values: np.ndarray[Any, Any], dtype: DType) -> None:
     """The elements of an array, row-major, a few to a line."""
-    texts = [literal(v, dtype) for v in values.ravel().tolist()]
-    for k in range(0, len(texts), VALUES_PER_LINE):
-        w.line(", ".join(texts[k : k + VALUES_PER_LINE]) + ",")
+    texts = literals(values, dtype)
+    room = (WIDTH - 8) // (max(map(len, texts), default=0) + 2)
+    count = max(1, min(room, MOST_PER_LINE))
+    for k in range(0, len(texts), count):
+        w.line(", ".join(texts[k : k + count]) + ",")
 
 
 def _some(layout: StateLayout, members: Sequence[Member], most: int = 4) -> str:

@@ -10,7 +10,7 @@ import copy
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -278,11 +278,13 @@ class Core:
         files[f"{name}_example.c"] = example_main(self.compiled.interface)
         return files
 
-    def export(self, directory: str | Path) -> list[Path]:
-        """Write the C files to a directory (made if missing); returns their paths."""
+    def export(
+        self, directory: str | Path, data: Mapping[str, str | bytes] | None = None
+    ) -> list[Path]:
+        """Write the C files, and `data`, to a directory (made if missing); returns their paths."""
         from ..toolchain.package import export
 
-        return [Path(p) for p in export(directory, self.files())]
+        return [Path(p) for p in export(directory, {**self.files(), **(data or {})})]
 
 
 def make_core(

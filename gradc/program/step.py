@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import Spec, short
-from ..errors import ArgumentError, CheckpointError, ShapeError, fail, user_errors
+from ..dtypes import Spec
+from ..errors import ArgumentError, ShapeError, fail, user_errors
 from ..graph import Graph
 from ..passes.memory import MemoryPlan
 from ..pipeline import Leaf
@@ -28,43 +28,12 @@ from .entries import EntryTrace, StateLeaves, state_leaves
 from .general import build_core
 from .ingredients import batch_specs, check_ingredients
 from .many import run_many
-from .native import State, unknown_name
+from .native import State
+from .parameters import Format, Params, Which, check_tensors, parameter_files
 from .recipe import Recipe
 from .visible import Visible
 
 Array = np.ndarray[Any, Any]
-
-
-class Params(Mapping[str, Array]):
-    """The model's parameters by name, as views of the C struct; a tied array has all its names."""
-
-    def __init__(self, state: State, names: Mapping[str, str]) -> None:
-        self._state = state
-        self._names = dict(names)
-
-    @user_errors
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._names:
-            raise unknown_name(name, "the model has no parameter", self._names)
-        return self._state[self._names[name]]
-
-    @user_errors
-    def __setitem__(self, name: str, value: Any) -> None:
-        """Copy `value`, of the parameter's shape and a dtype that converts to its, into the C."""
-        if name not in self._names:
-            raise unknown_name(name, "the model has no parameter", self._names)
-        self._state[self._names[name]] = value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
-
-    def __repr__(self) -> str:
-        rows = [f"  {n}: {Spec(v.shape, v.dtype)!r}" for n, v in self.items()]
-        more = [f"  ... {len(rows) - 10} more"] if len(rows) > 10 else []
-        return "\n".join(["parameters", *rows[:10], *more])
 
 
 class TrainStep(Visible, Quick):
@@ -272,6 +241,47 @@ class TrainStep(Visible, Quick):
             for name, value in arrays.items():
                 self.state[name][...] = value
 
+    # Files
+
+    @user_errors
+    def export(
+        self,
+        directory: str | Path,
+        parameters: Which = "current",
+        *,
+        parameters_format: Format = "c",
+        target: str | None = None,
+        batch: int | None = None,
+    ) -> list[Path]:
+        """Write the C and the parameters into a folder, made if missing; the paths of the files.
+
+        They are the source, the header, the runtime headers it uses, an example `NAME_example.c`,
+        and the parameters that the step has now ("current"), those of the model's definition
+        ("initial") or none ("none"). In the format "c" these are constants, `NAME_parameters` in
+        `NAME_parameters.c`, that `NAME_predict` and `NAME_evaluate` read where they are, in flash
+        too; in the format "bin" a file `NAME_parameters.bin` for `NAME_load`, the same for every
+        target and batch size.
+
+        `target` and `batch` compile the C for another instruction set and another number of rows;
+        the parameters follow along. This step stays as it is. Raises `ArgumentError` for an option
+        that means nothing, or a step out of a pickle that would have to be compiled anew,
+        `ShapeError` for a `batch` where the arguments of the loss share no first axis, `BuildError`
+        for a folder that cannot be written.
+        """
+        core = self._core_for(target, batch)
+        data = parameter_files(core, self.state, parameters, parameters_format)
+        return core.export(directory, data)
+
+    def _core_for(self, target: str | None, batch: int | None) -> Core:
+        """The program for another target, over a state of its own, and for another batch."""
+        step = self if batch is None else self.for_batch(batch)
+        options = step._core.options
+        if target is None or target == options.target:
+            return step._core
+        options = replace(options, target=target)
+        known = step._definition(f"compiled for the target {target!r}")
+        return _make(step._recipe, known, options, None)._core
+
     # What can be seen
 
     @property
@@ -381,21 +391,6 @@ def _without_rate(run: Callable[..., Any]) -> Callable[..., Any]:
 def _no_rate() -> ArgumentError:
     message = "`lr` cannot be given: the optimizer decides the learning rate"
     return fail(ArgumentError, "GC410", message)
-
-
-def check_tensors(arrays: Mapping[str, Array], state: Mapping[str, Array]) -> None:
-    """Raise `CheckpointError` unless the tensors have the names, shapes and dtypes of the state."""
-    for name in (*state, *arrays):
-        if name not in arrays:
-            raise fail(CheckpointError, "GC420", f"tensor `{name}` is missing")
-        if name not in state:
-            raise fail(CheckpointError, "GC420", f"tensor `{name}` is not of this program")
-    for name, here in state.items():
-        there = arrays[name]
-        if here.shape != there.shape or here.dtype != there.dtype.newbyteorder("="):
-            expected, got = (short(a.dtype, a.shape) for a in (here, there))
-            message = f"tensor `{name}` is {got}, the program has {expected}"
-            raise fail(CheckpointError, "GC421", message)
 
 
 def _display(path: str) -> str:

@@ -1,7 +1,7 @@
 """Generated files for use without Python.
 
-Enters: texts by file name. Leaves: the files in a directory of the user's. Always holds: a file is
-written whole or stays as it was.
+Enters: texts, or bytes, by file name. Leaves: the files in a directory of the user's. Always
+holds: a file is written whole or stays as it was.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from ..errors import BuildError, fail
 
 
-def export(directory: str | os.PathLike[str], files: Mapping[str, str]) -> list[Path]:
-    """Write `files` (name to text) into `directory`, made if missing; returns their paths.
+def export(directory: str | os.PathLike[str], files: Mapping[str, str | bytes]) -> list[Path]:
+    """Write `files`, texts or bytes by name, into `directory`, made if missing; their paths.
 
     A file of the same name is replaced. Raises BuildError if the directory cannot be written.
     """
@@ -22,10 +22,10 @@ def export(directory: str | os.PathLike[str], files: Mapping[str, str]) -> list[
     paths = []
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
+        for name, content in files.items():
             path, draft = root / name, root / f".{name}.{os.getpid()}.draft"
             try:
-                draft.write_text(text, encoding="utf-8", newline="\n")
+                draft.write_bytes(content.encode() if isinstance(content, str) else content)
                 os.replace(draft, path)
             finally:
                 draft.unlink(missing_ok=True)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gradc_base.h"
+#include "gradc_file.h"
 
 static_assert(sizeof(by_hand_params) == 12, "the size is as planned");
 static_assert(sizeof(by_hand_state) == 32, "the size is as planned");
@@ -94,4 +95,25 @@ void by_hand_init(by_hand_state *state, uint64_t seed)
     state->params.y = 5.0f;
     state->params.z = 2.0f;
     state->seed = seed;
+}
+
+int by_hand_load(by_hand_params *params, const void *file, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)file;
+    uint64_t head[2]; /* which model, and the checksum of what follows */
+    if (bytes != BY_HAND_FILE_BYTES) {
+        return BY_HAND_WRONG_FILE;
+    }
+    memcpy(head, from, sizeof head);
+    from += sizeof head;
+    if (head[0] != BY_HAND_FILE_ID || head[1] != gradc_crc32(from, bytes - sizeof head)) {
+        return BY_HAND_WRONG_FILE;
+    }
+
+    memcpy(&params->x, from, 4);
+    from += 4;
+    memcpy(&params->y, from, 4);
+    from += 4;
+    memcpy(&params->z, from, 4);
+    return BY_HAND_OK;
 }

@@ -27,7 +27,8 @@ extern "C" {
 
 /* What a call returns. */
 enum {
-    BY_HAND_OK = 0
+    BY_HAND_OK = 0,
+    BY_HAND_WRONG_FILE = 1  /* not the parameters of this model, cut short, or changed */
 };
 
 /* What the model computes with, all that by_hand_evaluate needs: 12 bytes. */
@@ -51,6 +52,15 @@ typedef struct by_hand_arena {
 
 /* Give the parameters the values they had when this was compiled; set seed; clear all else. */
 void by_hand_init(by_hand_state *state, uint64_t seed);
+
+/* Take the parameters from the content of by_hand_parameters.bin, which lies anywhere in memory
+ * and has BY_HAND_FILE_BYTES bytes, little-endian: BY_HAND_FILE_ID, the CRC-32 of what follows
+ * (8 bytes each), and the arrays in the order of by_hand_params with their last index running
+ * fastest, none transposed. BY_HAND_WRONG_FILE, and nothing is written, if it is of another
+ * model, is cut short or has changed. */
+#define BY_HAND_FILE_ID UINT64_C(0x0d76bd2559cfba24)
+#define BY_HAND_FILE_BYTES 28
+int by_hand_load(by_hand_params *params, const void *file, size_t bytes);
 
 /* step: loss f32[] from lr f32[]; replaces the state. */
 int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *arena);

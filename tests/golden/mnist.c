@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gradc_base.h"
+#include "gradc_file.h"
 #include "gradc_math.h"
 #include "gradc_random.h"
 #include "gradc_simd.h"
@@ -640,4 +641,27 @@ void mnist_init(mnist_state *state, uint64_t seed)
         state->params.fc2_weight, 10, 128, -0.088388346f, 0.088388346f, seed, 2);
     gradc_fill_uniformf(state->params.fc2_bias, 10, -0.088388346f, 0.088388346f, seed, 3);
     state->seed = seed;
+}
+
+int mnist_load(mnist_params *params, const void *file, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)file;
+    uint64_t head[2]; /* which model, and the checksum of what follows */
+    if (bytes != MNIST_FILE_BYTES) {
+        return MNIST_WRONG_FILE;
+    }
+    memcpy(head, from, sizeof head);
+    from += sizeof head;
+    if (head[0] != MNIST_FILE_ID || head[1] != gradc_crc32(from, bytes - sizeof head)) {
+        return MNIST_WRONG_FILE;
+    }
+
+    gradc_read_transposed(params->fc1_weight, from, 128, 784, sizeof *params->fc1_weight);
+    from += 401408;
+    memcpy(params->fc1_bias, from, 512);
+    from += 512;
+    gradc_read_transposed(params->fc2_weight, from, 10, 128, sizeof *params->fc2_weight);
+    from += 5120;
+    memcpy(params->fc2_bias, from, 40);
+    return MNIST_OK;
 }

@@ -29,7 +29,8 @@ extern "C" {
 enum {
     MNIST_OK = 0,
     MNIST_Y_OUT_OF_RANGE = 1,     /* `y` has an element outside 0..9 */
-    MNIST_ORDER_OUT_OF_RANGE = 2  /* `order` names a row that is not there */
+    MNIST_ORDER_OUT_OF_RANGE = 2, /* `order` names a row that is not there */
+    MNIST_WRONG_FILE = 3          /* not the parameters of this model, cut short, or changed */
 };
 
 /* What the model computes with, all that mnist_evaluate and mnist_predict need: 407,104 bytes. */
@@ -63,6 +64,15 @@ typedef struct mnist_steps_arena {
 /* Draw the parameters from the distributions of the model's layers, the same numbers for the
  * same seed on every target; set seed; clear all else. */
 void mnist_init(mnist_state *state, uint64_t seed);
+
+/* Take the parameters from the content of mnist_parameters.bin, which lies anywhere in memory
+ * and has MNIST_FILE_BYTES bytes, little-endian: MNIST_FILE_ID, the CRC-32 of what follows (8
+ * bytes each), and the arrays in the order of mnist_params with their last index running
+ * fastest, none transposed. MNIST_WRONG_FILE, and nothing is written, if it is of another model,
+ * is cut short or has changed. */
+#define MNIST_FILE_ID UINT64_C(0xe73b3643951aefef)
+#define MNIST_FILE_BYTES 407096
+int mnist_load(mnist_params *params, const void *file, size_t bytes);
 
 /* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];
  * replaces the state. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gradc_base.h"
+#include "gradc_file.h"
 #include "gradc_math.h"
 
 static_assert(sizeof(neuron_params) == 12, "the size is as planned");
@@ -209,4 +210,25 @@ void neuron_init(neuron_state *state, uint64_t seed)
     state->params.w1 = -0.13210486f;
     state->params.w2 = 0.64042264f;
     state->seed = seed;
+}
+
+int neuron_load(neuron_params *params, const void *file, size_t bytes)
+{
+    const unsigned char *from = (const unsigned char *)file;
+    uint64_t head[2]; /* which model, and the checksum of what follows */
+    if (bytes != NEURON_FILE_BYTES) {
+        return NEURON_WRONG_FILE;
+    }
+    memcpy(head, from, sizeof head);
+    from += sizeof head;
+    if (head[0] != NEURON_FILE_ID || head[1] != gradc_crc32(from, bytes - sizeof head)) {
+        return NEURON_WRONG_FILE;
+    }
+
+    memcpy(&params->w0, from, 4);
+    from += 4;
+    memcpy(&params->w1, from, 4);
+    from += 4;
+    memcpy(&params->w2, from, 4);
+    return NEURON_OK;
 }

@@ -27,7 +27,8 @@ extern "C" {
 /* What a call returns. */
 enum {
     NEURON_OK = 0,
-    NEURON_ORDER_OUT_OF_RANGE = 1  /* `order` names a row that is not there */
+    NEURON_ORDER_OUT_OF_RANGE = 1, /* `order` names a row that is not there */
+    NEURON_WRONG_FILE = 2          /* not the parameters of this model, cut short, or changed */
 };
 
 /* What the model computes with, all that neuron_evaluate and neuron_predict need: 12 bytes. */
@@ -46,6 +47,15 @@ typedef struct neuron_state {
 
 /* Give the parameters the values they had when this was compiled; set seed; clear all else. */
 void neuron_init(neuron_state *state, uint64_t seed);
+
+/* Take the parameters from the content of neuron_parameters.bin, which lies anywhere in memory
+ * and has NEURON_FILE_BYTES bytes, little-endian: NEURON_FILE_ID, the CRC-32 of what follows (8
+ * bytes each), and the arrays in the order of neuron_params with their last index running
+ * fastest, none transposed. NEURON_WRONG_FILE, and nothing is written, if it is of another
+ * model, is cut short or has changed. */
+#define NEURON_FILE_ID UINT64_C(0x9ffb0d802e2c6972)
+#define NEURON_FILE_BYTES 28
+int neuron_load(neuron_params *params, const void *file, size_t bytes);
 
 /* step: loss f32[], accuracy f32[] from x f32[1, 2], y f32[1], lr f32[]; replaces the state. */
 int neuron_step(
