@@ -210,7 +210,7 @@ def compile_program(
         _run(job, STAGES[BEFORE_LAYOUT:])
     layout = lay_out(name, _members(leaves, swapped)) if leaves else None
     interface = Interface(name, layout, tuple(_entry(job, layout) for job in jobs))
-    emitted = ProgramPrinter(interface).emit()
+    emitted = ProgramPrinter(interface, TARGETS[vectors]).emit()
     return Compiled(name, emitted, interface, tuple(jobs), TARGETS[vectors])
 
 

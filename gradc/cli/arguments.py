@@ -97,6 +97,12 @@ def _build(commands: Any) -> None:
     command = _command(commands, "build", "compile, and say what was traced, planned and emitted")
     _with_target(command)
     command.add_argument(
+        "--target",
+        dest="machine",
+        metavar="MACHINE",
+        help="the instructions of the C: native, portable, avx512, avx2, sse or neon",
+    )
+    command.add_argument(
         "-o",
         "--out",
         metavar="DIR",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 
 from ..program import Stage
+from ..program.core import INSTEAD_OF_TARGET, Options
 from .console import Console
 from .target import Compiled, load
 
@@ -16,6 +17,9 @@ from .target import Compiled, load
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """The command."""
     path, name = arguments.target
+    if arguments.machine is not None:
+        Options(target=arguments.machine)  # or an error that lists them
+        INSTEAD_OF_TARGET.set(arguments.machine)
     _, compiled = load(path, name, seed=arguments.seed)
     shown = build(compiled, console)
     info = compiled.build()

@@ -20,11 +20,16 @@ class TileShape:
 
 @dataclass(frozen=True)
 class Target:
-    """An instruction set: bytes of a vector register, and how many accumulators a tile may hold."""
+    """An instruction set: bytes of a vector register, and how many accumulators a tile may hold.
+
+    `title` is what people call it; `macro` is what a compiler defines that may use it.
+    """
 
     name: str
     vector_bytes: int
     accumulators: int
+    title: str
+    macro: str = ""
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector; 1 where there are none."""
@@ -40,11 +45,11 @@ class Target:
 
 
 TARGETS = {
-    "avx512": Target("avx512", 64, 28),
-    "avx2": Target("avx2", 32, 12),
-    "sse": Target("sse", 16, 12),
-    "neon": Target("neon", 16, 24),
-    "scalar": Target("scalar", 0, 16),
+    "avx512": Target("avx512", 64, 28, "AVX-512", "__AVX512F__"),
+    "avx2": Target("avx2", 32, 12, "AVX2", "__AVX2__"),
+    "sse": Target("sse", 16, 12, "SSE2", "__SSE2__"),
+    "neon": Target("neon", 16, 24, "NEON", "__ARM_NEON"),
+    "scalar": Target("scalar", 0, 16, "any machine"),
 }
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -34,6 +35,10 @@ from .native import NativeEntry, State
 
 if TYPE_CHECKING:
     from ..toolchain.build import BuildInfo, NativeModule
+
+
+INSTEAD_OF_TARGET: ContextVar[str] = ContextVar("gradc_instead_of_target", default="")
+"""The target that the command line was given, whatever the program says."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ def make_options(
         words = cflags.split() if isinstance(cflags, str) else list(map(str, cflags))
         message = f"`cflags` is a list of strings, got {cflags!r}"
         raise fail(ArgumentError, "GC431", message, helps=(f"write `cflags={words!r}`",))
+    target = INSTEAD_OF_TARGET.get() or target
     options = Options(name, target, compiler, tuple(cflags), cache_dir)
     if target not in TARGETS:
         _ask_for_compiler(options)
@@ -251,10 +257,11 @@ class Core:
         from ..toolchain.build import build
 
         emitted, options = self.compiled.emitted, self.options
-        target = "portable" if options.vectors == "scalar" else "native"
+        # Instructions asked for by name may be another machine's: slow here, but right.
+        forced = ("-DGRADC_ANY_MACHINE",) if options.target in TARGETS else ()
         module = build(
             emitted.source, emitted.header, emitted.cdef, self.compiled.name,
-            compiler=options.compiler, cflags=options.cflags, target=target,
+            compiler=options.compiler, cflags=(*options.cflags, *forced), target=self._machine,
             cache_dir=options.cache_dir, runtime_headers=self.runtime,
             line_info=lambda line: node_of_line(self.compiled, line),
         )  # fmt: skip
@@ -271,11 +278,20 @@ class Core:
             self._entries[name] = NativeEntry(entry, interface, self.module, self.state)
         return self._entries[name]
 
+    @property
+    def _machine(self) -> str:
+        """What the flags are for: "portable", or the machine that runs this."""
+        return "portable" if self.options.vectors == "scalar" else "native"
+
     def files(self) -> dict[str, str]:
         """Everything a C program needs: the source, the header, the runtime headers, an example."""
         name = self.compiled.name
         files = {f"{name}.c": self.source, f"{name}.h": self.header, **self.runtime}
-        files[f"{name}_example.c"] = example_main(self.compiled.interface)
+        from ..toolchain.compilers import command_line
+
+        sources = (f"{name}.c", f"{name}_example.c")
+        command = command_line(sources, f"{name}_example", self._machine)
+        files[sources[1]] = example_main(self.compiled.interface, command)
         return files
 
     def export(

@@ -125,6 +125,17 @@ def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
     return tuple(chosen)
 
 
+def command_line(sources: Sequence[str], program: str, target: str) -> str:
+    """The command that makes a program of generated C on a machine like this one.
+
+    It has the flags of `flags` for a `cc` that is GCC or Clang, but for those of a shared library.
+    """
+    chosen = flags(Compiler(("cc",), "gcc", ""), target)
+    return " ".join(
+        ["cc", *(flag for flag in chosen if flag != "-fPIC"), *sources, "-o", program, "-lm"]
+    )
+
+
 def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str] = ()) -> VectorISA:
     """The widest vector instructions the compiler uses for `target`: what register tiles fit."""
     arguments = (*flags(compiler, target), *cflags)
