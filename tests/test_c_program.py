@@ -14,6 +14,7 @@ import pytest
 
 import gradc as gd
 from gradc import nn, optim
+from gradc.toolchain.compilers import find_compiler, flags
 
 TESTS = Path(__file__).resolve().parent
 EXAMPLES = TESTS.parent / "examples"
@@ -203,10 +204,33 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_the_exported_example_compiles_and_runs(examples, name, command, language):
     folder = examples[name]
     sources = sorted(p.name for p in folder.glob("*.c"))
-    assert len(sources) == 2
+    parameters = [s for s in sources if s.endswith("_parameters.c")]
+    assert len(sources) == 2 + len(parameters)
     flags = [*language, "-O1", "-march=native"]
     text = run(compile_program(command, flags, folder, *sources))
     entries = re.findall(r"^(\w+): ", text, re.MULTILINE)
     assert entries
     headers = "".join(p.read_text() for p in folder.glob("*.h"))
     assert all(f" {entry}(" in headers for entry in entries)
+
+
+def test_the_line_in_the_example_compiles_it_as_gradc_does_and_it_learns(examples):
+    folder, found = examples["mnist"], find_compiler()
+    text = (folder / "mnist_example.c").read_text(encoding="utf-8")
+    line = text[text.index("cc -O3") : text.index(" */")].replace("\\\n *", "").split()
+    assert [w for w in line if w in flags(found)] == [w for w in flags(found) if w != "-fPIC"]
+    done = subprocess.run([*found.command, *line[1:-1]], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"mnist_step: from (\S+) to (\S+) in", run(folder / "mnist_example"))
+    assert said is not None
+    assert float(said[2]) < 0.5 * float(said[1])
+
+
+def test_c_for_wider_vectors_than_the_compiler_may_use_is_refused(examples, tmp_path):
+    step = importlib.import_module("mnist").step()
+    command = ["gcc", "-std=c11", "-fsyntax-only", "-I.", "mnist.c"]
+    if shutil.which("gcc") is None or step.compiled.target.name not in ("avx2", "avx512"):
+        pytest.skip("needs gcc, and a machine whose vectors have to be asked for")
+    done = subprocess.run(command, cwd=examples["mnist"], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "written for AVX" in done.stderr

@@ -91,6 +91,16 @@ def test_build_says_what_each_stage_did(run: Run) -> None:
     assert "\x1b" not in err
 
 
+def test_build_for_another_machine_than_the_program_says(run: Run, model: Path) -> None:
+    status, out, _ = run("build", "model.py", "--target", "portable", "-o", "built", "--json")
+    assert status == 0
+    assert not any(flag.startswith(("-march", "-mcpu=native")) for flag in json.loads(out)["flags"])
+    assert "for any machine" in (model / "built" / "line.c").read_text(encoding="utf-8")
+    status, _, err = run("build", "model.py", "--target", "abacus")
+    assert status == 1
+    assert "choose one of native, portable, avx512" in err
+
+
 def test_build_as_json_and_into_a_folder(run: Run, model: Path) -> None:
     status, out, err = run("build", "model.py", "-o", "built", "--json")
     data = json.loads(out)

@@ -63,7 +63,9 @@ def test_functions_of_one_program_must_not_collide_in_c():
             step=gd.update(step, gd.f32[4, 3]),
             steps=gd.query(lambda s: s["a"]),
         )
-    with pytest.raises(ArgumentError, match="`named_init` in C, which is the function that initialises the state"):
+    with pytest.raises(
+        ArgumentError, match="`named_init` in C, which is the function that initialises the state"
+    ):
         gd.program("named", {"a": A}, init=gd.query(lambda s: s["a"]))
 
 

@@ -6,6 +6,7 @@ import functools
 import importlib
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ HOW = {
     "A model 1": RUN,
     "Any function 1": RUN,
     "What the C looks like 1": "compared with what is generated",
+    "In a C or C++ program 1": "compiled against the header that is generated",
     "The command line 1": RUN,
     "How it works 1": "a picture",
     "Contributing 1": "compared with the file it is in",
@@ -125,3 +127,14 @@ def test_blocks_are_found() -> None:
         ("One 2", "sh", "c\n\n    d\n", 9),
         ("Two 1", "text", "e\n", 16),
     ]
+
+
+def test_the_c_program_of_the_readme_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    importlib.import_module("mnist").step().export(tmp_path)
+    (tmp_path / "own.c").write_text(the_block("In a C or C++ program 1").text, encoding="utf-8")
+    command = ["gcc", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c", "own.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -40,7 +40,7 @@ def example_main(p: Interface, command: str) -> str:
         w.line(f"static {p.name}_state state;")
     if p.arena_members:
         w.line(f"static {p.arena_type} arena;")
-    if any(a.size for e in p.entries for a in e.args):
+    if any(a.size and not _has_default(a) for e in p.entries for a in e.args):
         w.line()
         _write_random(w)
     for e in p.entries:
@@ -61,6 +61,10 @@ def example_main(p: Interface, command: str) -> str:
 
 def _tried(p: Interface, e: Entry) -> str:
     return f"try_{p.function(e)}"
+
+
+def _has_default(a: Argument) -> bool:
+    return a.default is not None and not a.shape
 
 
 def _write_random(w: Writer) -> None:
