@@ -253,14 +253,14 @@ class TrainStep(Visible, Quick):
         target: str | None = None,
         batch: int | None = None,
     ) -> list[Path]:
-        """Write the C and the parameters into a folder, made if missing; the paths of the files.
+        """Write the C and the parameters into a folder, `directory`; the paths of the files.
 
         They are the source, the header, the runtime headers it uses, an example `NAME_example.c`,
-        and the parameters that the step has now ("current"), those of the model's definition
-        ("initial") or none ("none"). In the format "c" these are constants, `NAME_parameters` in
-        `NAME_parameters.c`, that `NAME_predict` and `NAME_evaluate` read where they are, in flash
-        too; in the format "bin" a file `NAME_parameters.bin` for `NAME_load`, the same for every
-        target and batch size.
+        and `parameters`: those that the step has now ("current"), those of the model's definition
+        ("initial") or none ("none"). With `parameters_format` "c" they are constants,
+        `NAME_parameters` in `NAME_parameters.c`, that `NAME_predict` and `NAME_evaluate` read where
+        they are, in flash too; with "bin" a file `NAME_parameters.bin` for `NAME_load`, the same
+        for every target and batch size. The folder is made if it is missing.
 
         `target` and `batch` compile the C for another instruction set and another number of rows;
         the parameters follow along. This step stays as it is. Raises `ArgumentError` for an option
