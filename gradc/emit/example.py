@@ -40,7 +40,7 @@ def example_main(p: Interface, command: str) -> str:
         w.line(f"static {p.name}_state state;")
     if p.arena_members:
         w.line(f"static {p.arena_type} arena;")
-    if any(a.size and not _has_default(a) for e in p.entries for a in e.args):
+    if any(a.size and a.default is None for e in p.entries for a in e.args):
         w.line()
         _write_random(w)
     for e in p.entries:
@@ -61,10 +61,6 @@ def example_main(p: Interface, command: str) -> str:
 
 def _tried(p: Interface, e: Entry) -> str:
     return f"try_{p.function(e)}"
-
-
-def _has_default(a: Argument) -> bool:
-    return a.default is not None and not a.shape
 
 
 def _write_random(w: Writer) -> None:
@@ -95,10 +91,7 @@ def _write_call(w: Writer, p: Interface, e: Entry) -> None:
             w.line(f"static {c_name(a.dtype)} {called[a.identifier]}{extent};")
         for position, a in enumerate(e.args):
             _fill(w, called[a.identifier], a, _range(e, position))
-        scope = {"": [], "state": ["&state"], "params": ["&state.params"]}[e.scope]
-        pointers = [f"{'' if a.shape else '&'}{called[a.identifier]}" for a in e.pointers]
-        args = [*scope, *pointers, *(called[a.identifier] for a in (*e.arrays, *e.scalars))]
-        call = f"{function}({', '.join([*args, *(['&arena'] if e.arena else [])])})"
+        call = p.example_call(e, called)
         if e.returns_value:
             w.line(f'printf("{function}: %g\\n", (double){call});')
             w.line("return 0;")
@@ -132,7 +125,7 @@ def _range(e: Entry, position: int) -> tuple[int, int]:
 
 def _fill(w: Writer, name: str, a: Argument, within: tuple[int, int]) -> None:
     """Give an argument its numbers: reals from 0 to 1, integers within their range."""
-    if a.default is not None and not a.shape:
+    if a.default is not None:
         w.line(f"{name} = {literal(a.default, a.dtype)};")
         return
     if is_float(a.dtype):

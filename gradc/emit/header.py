@@ -97,11 +97,10 @@ def _usage(p: Interface) -> list[str]:
         lines.append(f"static {p.arena_type} arena;")
     if p.layout is not None:
         lines.append(f"{p.init}(&state, 0);")
-    scope = {"": [], "params": ["&state.params"], "state": ["&state"]}[e.scope]
-    args = [*scope, *(a.identifier if a.shape else f"&{a.identifier}" for a in e.pointers)]
-    args += [a.identifier for a in e.arrays]
-    args += [a.identifier if a.default is None else literal(a.default, a.dtype) for a in e.scalars]
-    call = f"{p.function(e)}({', '.join([*args, *(['&arena'] if e.arena else [])])});"
+    numbers = {
+        a.identifier: literal(a.default, a.dtype) for a in e.scalars if a.default is not None
+    }
+    call = f"{p.example_call(e, numbers)};"
     result = f"{p.returns(e)} {e.outputs[0].identifier} = " if e.returns_value else ""
     status = "int status = " if p.statuses and not e.returns_value else ""
     return [*lines, *textwrap.wrap(f"{status}{result}{call}", 88, subsequent_indent="    ")]

@@ -7,7 +7,7 @@ stand in the order state, outputs, inputs, scalars, arena.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -198,6 +198,16 @@ class Interface:
         """The names of the parameters, in order."""
         given = [a.identifier for a in (*e.pointers, *e.arrays, *e.scalars)]
         return [*([e.scope] if e.scope else []), *given, *(["arena"] if e.arena else [])]
+
+    def example_call(self, e: Entry, values: Mapping[str, str]) -> str:
+        """A call of the function by one who holds `state` and `arena`; `values` are what stands for
+        some of the other parameters, by their names.
+        """
+        where = {"": [], "params": ["&state.params"], "state": ["&state"]}[e.scope]
+        named = [(a, values.get(a.identifier, a.identifier)) for a in e.pointers]
+        args = [*where, *(name if a.shape else f"&{name}" for a, name in named)]
+        args += [values.get(a.identifier, a.identifier) for a in (*e.arrays, *e.scalars)]
+        return f"{self.function(e)}({', '.join([*args, *(['&arena'] if e.arena else [])])})"
 
     def signature(self, w: Writer, e: Entry, end: str) -> None:
         params = self.params(e) or ["void"]

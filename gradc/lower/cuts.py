@@ -27,7 +27,6 @@ from typing import assert_never
 import numpy as np
 
 from ..index import Index, Var, at, replace_vars
-from ..ops.table import OPS
 from .joins import joined
 from .nest import (
     Accumulate,
@@ -350,11 +349,9 @@ def _folded(expr: Expr) -> Expr:
     numbers = [a for a in expr.args if isinstance(a, Literal)]
     if len(numbers) < len(expr.args):
         return expr
-    op = OPS[expr.op]
-    attrs = {"dtype": expr.dtype} if op.converts else {}
     with np.errstate(all="ignore"):
-        value = op.reference(*(a.dtype.type(a.value) for a in numbers), **attrs)
-    return Literal(np.asarray(value, expr.dtype).item(), expr.dtype)
+        value = expr.value(a.dtype.type(a.value) for a in numbers)
+    return Literal(value.item(), expr.dtype)
 
 
 def _guards(s: Stmt, following: Sequence[Stmt]) -> list[If]:

@@ -210,6 +210,4 @@ class _Scope:
             case FromIndex():
                 return e.dtype.type(self._index(e.index))
             case Apply():
-                attrs = {"dtype": e.dtype} if OPS[e.op].converts else {}
-                args = (self._value(a) for a in e.args)
-                return e.dtype.type(OPS[e.op].reference(*args, **attrs))
+                return e.value(self._value(a) for a in e.args)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from ..dtypes import DType
 from ..index import Index, Var
+from ..ops.table import OPS
 
 # Expressions -----------------------------------------------------------------------------------
 
@@ -56,6 +57,12 @@ class Apply:
     op: str
     args: tuple[Ref | Literal, ...]
     dtype: DType
+
+    def value(self, operands: Iterable[Any]) -> Any:
+        """What it gives for operands that are known, as NumPy computes it."""
+        op = OPS[self.op]
+        attrs = {"dtype": self.dtype} if op.converts else {}
+        return self.dtype.type(op.reference(*operands, **attrs))
 
 
 Expr = Load | Literal | Ref | FromIndex | Apply

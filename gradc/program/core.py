@@ -144,7 +144,7 @@ def program_name(text: str) -> str:
         message = f"`{text}` cannot name a program: it means something in C"
         rule = "no word, function or header of C"
     suggestion = derived_name(text)
-    raise fail(ArgumentError, "GC434", message, helps=(f'use {rule}: `name="{suggestion}"`',))
+    raise fail(ArgumentError, "GC435", message, helps=(f'use {rule}: `name="{suggestion}"`',))
 
 
 def derived_name(text: str) -> str:
