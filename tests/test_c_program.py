@@ -226,6 +226,17 @@ def test_the_line_in_the_example_compiles_it_as_gradc_does_and_it_learns(example
     assert float(said[2]) < 0.5 * float(said[1])
 
 
+def test_the_line_names_the_compiler_and_the_flags_that_were_asked_for(tmp_path):
+    if shutil.which("clang") is None:
+        pytest.skip("clang is not installed")
+    f = gd.compile(lambda x: x * 2, gd.f32[3], name="f", compiler="clang", cflags=["-fno-builtin"])
+    f.export(tmp_path)
+    text = (tmp_path / "f_example.c").read_text(encoding="utf-8")
+    line = text[: text.index(" */")].replace("\\\n *", "").split()
+    assert line[line.index("-O3") - 1].startswith("clang")
+    assert "-fno-builtin" in line
+
+
 def test_c_for_wider_vectors_than_the_compiler_may_use_is_refused(examples, tmp_path):
     step = importlib.import_module("mnist").step()
     command = ["gcc", "-std=c11", "-fsyntax-only", "-I.", "mnist.c"]

@@ -68,6 +68,14 @@ def test_a_name_that_c_cannot_use_is_refused_with_one_that_it_can(name, make):
     assert "letters, digits and underscores" in str(caught.value) or "no word" in str(caught.value)
 
 
+@pytest.mark.parametrize("make", [as_step, as_program, as_function])
+@pytest.mark.parametrize("name", ["m_example", "m_parameters"])
+def test_no_program_is_called_what_is_exported_beside_another(name, make):
+    with pytest.raises(ArgumentError, match="files beside another are called so") as caught:
+        make(name)
+    assert f'name="{name}_program"' in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["f", "R", "w", "x", "Net2", "a_b_", "x" * 60, "mnist_state"])
 def test_any_other_name_is_kept(name, tmp_path):
     step = as_step(name)

@@ -35,7 +35,8 @@ def example_main(p: Interface, command: str) -> str:
     w.line(f'#include "{p.name}.h"')
     w.line()
     w.line("#include <stdio.h>")
-    w.line()
+    if p.layout is not None or p.arena_members:
+        w.line()
     if p.layout is not None:
         w.line(f"static {p.name}_state state;")
     if p.arena_members:

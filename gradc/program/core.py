@@ -128,6 +128,8 @@ def native_isa(compiler: str | None, cflags: tuple[str, ...]) -> str:
 
 LONGEST_NAME = 60
 """Of a program: file systems, and the tables of linkers, have their limits."""
+BESIDE = ("_example", "_parameters")
+"""What the files that are exported beside a program are called by, after its name."""
 
 
 def program_name(text: str) -> str:
@@ -140,7 +142,10 @@ def program_name(text: str) -> str:
         return text
     message = f"`{text}` cannot name a program: it names files, types and functions in C"
     rule = f"letters, digits and underscores, a letter first, at most {LONGEST_NAME}"
-    if plain and not _is_free(text):
+    if plain and text.endswith(BESIDE):
+        message = f"`{text}` cannot name a program: files beside another are called so"
+        rule = f"no name that ends in {' or '.join(f'`{end}`' for end in BESIDE)}"
+    elif plain and not _is_free(text):
         message = f"`{text}` cannot name a program: it means something in C"
         rule = "no word, function or header of C"
     suggestion = derived_name(text)
@@ -154,7 +159,7 @@ def derived_name(text: str) -> str:
 
 
 def _is_free(name: str) -> bool:
-    return name not in PROGRAMS and not name.startswith("gradc_")
+    return name not in PROGRAMS and not name.startswith("gradc_") and not name.endswith(BESIDE)
 
 
 def runtime_header(name: str) -> str:
@@ -290,7 +295,10 @@ class Core:
         from ..toolchain.compilers import command_line
 
         sources = (f"{name}.c", f"{name}_example.c")
-        command = command_line(sources, f"{name}_example", self._machine)
+        options = self.options
+        command = command_line(
+            sources, f"{name}_example", self._machine, options.compiler, options.cflags
+        )
         files[sources[1]] = example_main(self.compiled.interface, command)
         return files
 

@@ -125,15 +125,22 @@ def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
     return tuple(chosen)
 
 
-def command_line(sources: Sequence[str], program: str, target: str) -> str:
+def command_line(
+    sources: Sequence[str],
+    program: str,
+    target: str,
+    asked: str | None = None,
+    cflags: Sequence[str] = (),
+) -> str:
     """The command that makes a program of generated C on a machine like this one.
 
-    It has the flags of `flags` for a `cc` that is GCC or Clang, but for those of a shared library.
+    It has the compiler that was asked for, else a `cc` that is GCC or Clang, and the flags of
+    `flags` but those of a shared library.
     """
-    chosen = flags(Compiler(("cc",), "gcc", ""), target)
-    return " ".join(
-        ["cc", *(flag for flag in chosen if flag != "-fPIC"), *sources, "-o", program, "-lm"]
-    )
+    compiler = Compiler(("cc",), "gcc", "") if asked is None else find_compiler(asked)
+    kept = [flag for flag in flags(compiler, target) if flag != "-fPIC"]
+    called = [Path(compiler.command[0]).name, *compiler.command[1:]]
+    return shlex.join([*called, *kept, *cflags, *sources, "-o", program, "-lm"])
 
 
 def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str] = ()) -> VectorISA:
