@@ -72,8 +72,30 @@ busy.join()
 print(0 if np.isfinite(step(x)) else 1)
 """
 
+# The compiler is running, and the ends of its pipe are still open in this process: a copy in the
+# child would make the build wait for the child, which waits for the build.
+IN_A_START = """
+import subprocess
+start, started = subprocess._fork_exec, threading.Event()
+def slow_start(*arguments):
+    process = start(*arguments)
+    started.set()
+    time.sleep(0.5)
+    return process
+subprocess._fork_exec = slow_start
+step = make(cache_dir=sys.argv[1] + "/cache")
+busy = threading.Thread(target=step.build)
+busy.start()
+started.wait()
+print(in_child(lambda: np.isfinite(step(x))))
+busy.join()
+print(0 if np.isfinite(step(x)) else 1)
+"""
 
-@pytest.mark.parametrize("script", [IN_A_CALL, IN_A_BUILD], ids=["in a call", "in a build"])
+
+@pytest.mark.parametrize(
+    "script", [IN_A_CALL, IN_A_BUILD, IN_A_START], ids=["in a call", "in a build", "in a start"]
+)
 def test_a_child_does_not_wait_for_a_thread_it_does_not_have(script: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", FORK + script, str(tmp_path)],

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BuildError, fail
-from ..forks import fork_safe_lock
+from ..forks import fork_safe_lock, start_process
 from .cache import Cache, default_root, key_of
 from .compilers import Compiler, cpu_identity, find_compiler, flags, identity
 from .diagnosis import LOG, Run, explain
@@ -284,7 +284,7 @@ def _python_include() -> str:
 
 def _start(command: Sequence[str], directory: Path) -> subprocess.Popen[str]:
     try:
-        return subprocess.Popen(
+        return start_process(
             command,
             cwd=directory,
             env={**os.environ, "LC_ALL": "C"},  # messages in the language we search them in

@@ -25,6 +25,7 @@ from typing import Literal
 
 from ..errors import BuildError, fail
 from ..files import read_private, write_private
+from ..forks import start_process
 from .cache import default_root
 
 Family = Literal["gcc", "clang", "zig"]
@@ -301,16 +302,17 @@ def _predefined_macros(command: Sequence[str]) -> dict[str, str]:
 
 def _output(command: Sequence[str]) -> str:
     try:
-        ran = subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8",
-            errors="replace",
+        process = start_process(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="replace",
         )  # fmt: skip
     except OSError as error:
         raise _UnusableError(error.strerror or str(error)) from None
-    if ran.returncode != 0:
-        said = ran.stderr.strip().splitlines() or [f"it ended with status {ran.returncode}"]
+    output, complaints = process.communicate()
+    if process.returncode != 0:
+        said = complaints.strip().splitlines() or [f"it ended with status {process.returncode}"]
         raise _UnusableError(said[0])
-    return ran.stdout
+    return output
 
 
 _answers: dict[str, dict[str, str]] = {}
