@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 import gradc as gd
 from gradc import nn, optim
+from gradc.lower.target import TARGETS
 from gradc.toolchain.compilers import find_compiler, flags
 
 TESTS = Path(__file__).resolve().parent
@@ -231,9 +233,8 @@ def test_the_line_names_the_compiler_and_the_flags_that_were_asked_for(tmp_path)
         pytest.skip("clang is not installed")
     f = gd.compile(lambda x: x * 2, gd.f32[3], name="f", compiler="clang", cflags=["-fno-builtin"])
     f.export(tmp_path)
-    text = (tmp_path / "f_example.c").read_text(encoding="utf-8")
-    line = text[: text.index(" */")].replace("\\\n *", "").split()
-    assert line[line.index("-O3") - 1].startswith("clang")
+    line = own_line(tmp_path, "f")
+    assert line[0].startswith("clang")
     assert "-fno-builtin" in line
 
 
@@ -245,3 +246,35 @@ def test_c_for_wider_vectors_than_the_compiler_may_use_is_refused(examples, tmp_
     done = subprocess.run(command, cwd=examples["mnist"], capture_output=True, text=True)
     assert done.returncode != 0
     assert "written for AVX" in done.stderr
+
+
+def own_line(folder: Path, name: str) -> list[str]:
+    """The words of the command that an exported example says it is compiled with."""
+    text = (folder / f"{name}_example.c").read_text(encoding="utf-8")
+    words = text[: text.index(" */")].replace("\\\n *", "").split()
+    return words[words.index("-O3") - 1 :]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("target", [name for name in TARGETS if name != "neon"])
+def test_the_line_of_each_target_asks_for_its_instructions_and_no_more(compiler, target, tmp_path):
+    if shutil.which(compiler) is None or platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip(f"needs {compiler} for x86-64")
+    w = np.ones((40, 48), np.float32)
+    options: Any = {"name": "f", "target": target, "compiler": compiler}
+    f = gd.compile(lambda x: (x @ w).sum(), gd.f32[33, 40], **options)
+    f.export(tmp_path)
+    _, *line = own_line(tmp_path, "f")
+    architecture = TARGETS[target].architecture
+    marches = [flag for flag in line if flag.startswith(("-march", "-mcpu"))]
+    assert marches == ([f"-march={architecture}"] if architecture else [])
+    check_syntax([compiler, *line, "-fsyntax-only"], tmp_path)
+    for macro in TARGETS[target].macros:
+        refused = [compiler, *line, "-fsyntax-only", f"-U{macro}"]
+        with pytest.raises(AssertionError, match=f"written for {TARGETS[target].title}"):
+            check_syntax(refused, tmp_path)
+
+
+def check_syntax(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -278,7 +278,7 @@ def test_vector_instructions_follow_the_flags() -> None:
     for compiler in compilers:
         assert vector_isa(compiler, "portable") == "sse"
         assert vector_isa(compiler, "native") in ("sse", "avx2", "avx512")
-    assert vector_isa(compilers[0], "portable", ("-mavx2",)) == "avx2"
+    assert vector_isa(compilers[0], "portable", ("-mavx2", "-mfma")) == "avx2"
     assert vector_isa(compilers[0], "portable", ("-mavx512f",)) == "avx512"
 
 

@@ -22,14 +22,16 @@ class TileShape:
 class Target:
     """An instruction set: bytes of a vector register, and how many accumulators a tile may hold.
 
-    `title` is what people call it; `macro` is what a compiler defines that may use it.
+    `title` is what people call it; `macros` are what a compiler defines that may use it, and
+    `architecture` is the least machine with it, as `-march` calls that.
     """
 
     name: str
     vector_bytes: int
     accumulators: int
     title: str
-    macro: str = ""
+    macros: tuple[str, ...] = ()
+    architecture: str = ""
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector; 1 where there are none."""
@@ -44,11 +46,12 @@ class Target:
         return TileShape(self.accumulators // 2, 2)
 
 
+# From the widest vectors to none. AVX-512 brings fused multiply-add, AVX2 does not.
 TARGETS = {
-    "avx512": Target("avx512", 64, 28, "AVX-512", "__AVX512F__"),
-    "avx2": Target("avx2", 32, 12, "AVX2", "__AVX2__"),
-    "sse": Target("sse", 16, 12, "SSE2", "__SSE2__"),
-    "neon": Target("neon", 16, 24, "NEON", "__ARM_NEON"),
+    "avx512": Target("avx512", 64, 28, "AVX-512", ("__AVX512F__",), "x86-64-v4"),
+    "avx2": Target("avx2", 32, 12, "AVX2", ("__AVX2__", "__FMA__"), "x86-64-v3"),
+    "neon": Target("neon", 16, 24, "NEON", ("__ARM_NEON",), "armv8-a"),
+    "sse": Target("sse", 16, 12, "SSE2", ("__SSE2__",), "x86-64"),
     "scalar": Target("scalar", 0, 16, "any machine"),
 }
 

@@ -297,7 +297,7 @@ class Core:
         sources = (f"{name}.c", f"{name}_example.c")
         options = self.options
         command = command_line(
-            sources, f"{name}_example", self._machine, options.compiler, options.cflags
+            sources, f"{name}_example", options.target, options.compiler, options.cflags
         )
         files[sources[1]] = example_main(self.compiled.interface, command)
         return files

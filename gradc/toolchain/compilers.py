@@ -26,30 +26,25 @@ from typing import Literal
 from ..errors import BuildError, fail
 from ..files import read_private, write_private
 from ..forks import start_process
+from ..lower.target import TARGETS
 from .cache import default_root
 
 Family = Literal["gcc", "clang", "zig"]
-VectorISA = Literal["avx512", "avx2", "neon", "sse", "scalar"]
 
 FAMILIES: dict[str, Family] = {"gcc": "gcc", "clang": "clang", "zig": "zig"}
 
-TARGETS = ("native", "portable")
+MACHINES = ("native", "portable", *TARGETS)
 
 HOW_TO_GET_ONE = (
     "install a C compiler: `pip install ziglang` works everywhere",
     "use the system's: `apt-get install gcc`, `dnf install gcc`, `xcode-select --install`",
 )
 
+# What zig calls an architecture, where that is not the name with other hyphens.
+ZIG_MACHINES = {"armv8-a": "generic"}
+
 # What making a program does where there is no compiler: "warn", "fail", or "go on" to the text.
 WITHOUT_COMPILER: ContextVar[str] = ContextVar("gradc_without_compiler", default="warn")
-
-# The first that the compiler predefines names the widest vectors it may use.
-ISA_MACROS: tuple[tuple[str, VectorISA], ...] = (
-    ("__AVX512F__", "avx512"),
-    ("__AVX2__", "avx2"),
-    ("__ARM_NEON", "neon"),
-    ("__SSE2__", "sse"),
-)
 
 # How much the file of remembered answers may hold: a few compilers times a few sets of flags.
 REMEMBERED_ANSWERS = 64
@@ -102,28 +97,37 @@ def _first_that_works() -> Compiler | None:
 
 
 def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
-    """The flags that generated C is compiled with, for this machine ("native") or any ("portable").
+    """The flags that generated C is compiled with: for this machine ("native"), for any
+    ("portable"), or for the least that has the instructions of one of `lower.target.TARGETS`.
 
     Contraction to fused multiply-add is allowed; nothing that changes NaN, infinity or order is.
     """
-    if target not in TARGETS:
-        known = ", ".join(f"`{name}`" for name in TARGETS)
+    if target not in MACHINES:
+        known = ", ".join(f"`{name}`" for name in MACHINES)
         raise fail(BuildError, "GC802", f"`target` must be one of {known}, got `{target}`")
-    chosen = ["-O3"]
-    if target == "native":
-        # On ARM `-march` is the architecture only; clang takes `native` under `-mcpu` alone.
-        machine = platform.machine().lower()
-        chosen.append("-mcpu=native" if machine in ("aarch64", "arm64") else "-march=native")
-        if machine in ("x86_64", "amd64"):
-            # Tiles are made for the widest registers; left to themselves, compilers for some
-            # processors halve them. Without such registers the flag says nothing.
-            chosen.append("-mprefer-vector-width=512")
-    elif compiler.family == "zig":
-        chosen.append("-mcpu=baseline")  # zig builds for the machine it runs on unless told
+    chosen = ["-O3", *_machine_flags(compiler, target)]
     chosen += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=c11"]
     if compiler.family == "zig":
         chosen.append("-fno-sanitize=undefined")  # zig turns it on by default
     return tuple(chosen)
+
+
+def _machine_flags(compiler: Compiler, target: str) -> tuple[str, ...]:
+    if target in ("portable", "scalar"):
+        # zig builds for the machine it runs on unless told.
+        return ("-mcpu=baseline",) if compiler.family == "zig" else ()
+    # Tiles are made for the widest registers; left to themselves, compilers for some processors
+    # halve them. Without such registers the flag says nothing.
+    widest = ("-mprefer-vector-width=512",)
+    if target == "native":
+        # On ARM `-march` is the architecture only; clang takes `native` under `-mcpu` alone.
+        machine = platform.machine().lower()
+        native = "-mcpu=native" if machine in ("aarch64", "arm64") else "-march=native"
+        return (native, *widest) if machine in ("x86_64", "amd64") else (native,)
+    least = TARGETS[target].architecture
+    if compiler.family == "zig":
+        return (f"-mcpu={ZIG_MACHINES.get(least, least.replace('-', '_'))}",)
+    return (f"-march={least}", *(widest if target == "avx512" else ()))
 
 
 def command_line(
@@ -133,7 +137,7 @@ def command_line(
     asked: str | None = None,
     cflags: Sequence[str] = (),
 ) -> str:
-    """The command that makes a program of generated C on a machine like this one.
+    """The command that makes a program of generated C for `target`: see `flags`.
 
     It has the compiler that was asked for, else a `cc` that is GCC or Clang, and the flags of
     `flags` but those of a shared library.
@@ -144,7 +148,7 @@ def command_line(
     return shlex.join([*called, *kept, *cflags, *sources, "-o", program, "-lm"])
 
 
-def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str] = ()) -> VectorISA:
+def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str] = ()) -> str:
     """The widest vector instructions the compiler uses for `target`: what register tiles fit."""
     arguments = (*flags(compiler, target), *cflags)
     question = ["isa", *identity(compiler.command), *arguments]
@@ -156,10 +160,10 @@ def vector_isa(compiler: Compiler, target: str = "native", cflags: Sequence[str]
             macros = _predefined_macros((*compiler.command, *arguments))
         except _UnusableError as reason:
             raise _refused_flags(compiler, cflags, str(reason)) from None
-        return {"isa": next((isa for name, isa in ISA_MACROS if name in macros), "scalar")}
+        return {"isa": next(t.name for t in TARGETS.values() if all(m in macros for m in t.macros))}
 
     answer = _remembered(question, ask)["isa"]
-    return next((isa for _, isa in ISA_MACROS if isa == answer), "scalar")
+    return answer if answer in TARGETS else "scalar"
 
 
 def _refused_flags(compiler: Compiler, cflags: Sequence[str], said: str) -> BuildError:
