@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,12 @@ def test_a_fact_stands_where_its_kind_has_a_use_for_it():
         assert reduces == ((row.combine is None) != (row.better is None))
         assert (row.start is not None) == reduces
         assert row.kind is Kind.ELEMENTWISE or not (row.marker or row.converts or row.conditions)
+
+
+@pytest.mark.parametrize("row", OPS.values(), ids=lambda row: row.name)
+def test_a_row_names_the_header_of_each_function_that_it_calls(row):
+    functions = re.findall(r"([a-z]\w*)(?:\{\w\})*\(", (row.c or "").replace("sizeof(", ""))
+    calls = {"runtime" if f.startswith("gradc_") else "math.h" for f in functions}
+    named = {"runtime" if h.startswith("gradc_") else h for h in row.headers}
+    assert named == calls
+    assert "{f}(" not in (row.c_int or "") + (row.c_uint or ""), "integers need no header"

@@ -16,6 +16,7 @@ import pytest
 import gradc
 import gradc.nn
 import gradc.optim
+from gradc.emit.needs import RUNTIME
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {"networkx", "cffi", "safetensors", "tqdm", "platformdirs", "filelock", "torch", "jax"}
@@ -123,6 +124,12 @@ def test_the_headers_are_found_as_package_resources() -> None:
     found = {f.name for f in folder.iterdir() if f.name.endswith(".h")}
     assert found == {f.name for f in (ROOT / "runtime").glob("*.h")}
     assert "gradc_math.h" in found
+
+
+def test_it_is_known_which_headers_of_the_runtime_include_which() -> None:
+    texts = {f.name: f.read_text(encoding="utf-8") for f in (ROOT / "runtime").glob("*.h")}
+    found = {name: re.findall(r'#include "(.*)"', text) for name, text in texts.items()}
+    assert found == {name: list(inner) for name, inner in RUNTIME.items()}
 
 
 def test_run_time_dependencies_are_the_documented_ones() -> None:

@@ -160,6 +160,7 @@ class CallPrinter:
     ) -> None:
         args = [self._expression(e, place, names) for place in call.places]
         if call.kernel is None:
+            w.need("string.h")
             w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
             return
         name = self.kernels[(e.name, position)][0]
@@ -230,6 +231,7 @@ class CallPrinter:
         if width == 1:
             w.line(f"{batch}[i] = {a.identifier}[row];")
             return
+        w.need("string.h")
         target = f"&{batch}[i * {width}]"
         source = f"&{a.identifier}[row * {width}]"
         w.line(f"memcpy({target}, {source}, {width * item_bytes(a.dtype)});")

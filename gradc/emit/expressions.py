@@ -66,6 +66,11 @@ def literals(values: np.ndarray[Any, Any], dtype: DType) -> list[str]:
     return [text.replace("e+", "e") + suffix for text in map(str, flat)]
 
 
+def literal_headers(value: float | int | bool) -> tuple[str, ...]:
+    """The headers that the literal of a value needs."""
+    return () if math.isfinite(value) else ("math.h",)
+
+
 def index_text(index: Index) -> str:
     """An index as a `size_t` expression; positive terms first, so that nothing wraps on the way."""
     factors: dict[int, list[str]] = {}
@@ -120,6 +125,11 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
     if not is_float(result) and not exact and not _is_exact(row, text):
         return f"({c_name(result)})({text})"
     return text
+
+
+def op_headers(row: Op, operand: DType) -> tuple[str, ...]:
+    """The headers that an op's expression needs; those on integers need none."""
+    return () if is_integer(operand) and row.c_int else row.headers
 
 
 def compare_text(comparison: str, left: str, right: str) -> str:

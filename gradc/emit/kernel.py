@@ -7,9 +7,6 @@ locals.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-
 from ..dtypes import DType, c_name, is_float, item_bytes
 from ..index import Index, Var, substitute
 from ..lower.nest import (
@@ -38,18 +35,11 @@ from .expressions import (
     element,
     expression,
     index_text,
-    literal,
+    literal_headers,
+    op_headers,
     operand_dtype,
 )
 from .writer import Writer
-
-
-@dataclass
-class Needs:
-    """What the printed code asks of its surroundings."""
-
-    headers: set[str] = field(default_factory=set)
-    vectors: set[tuple[DType, int]] = field(default_factory=set)
 
 
 def vector_type(dtype: DType, lanes: int) -> str:
@@ -67,10 +57,9 @@ def param_text(p: Param) -> str:
 class KernelPrinter:
     """Prints the body of one kernel."""
 
-    def __init__(self, kernel: Kernel, writer: Writer, needs: Needs) -> None:
+    def __init__(self, kernel: Kernel, writer: Writer) -> None:
         self.kernel = kernel
         self.w = writer
-        self.needs = needs
         params = (*kernel.params, *kernel.scratch)
         self.sizes = {p.name: p.size for p in params}
         self.scalars = frozenset(p.name for p in params if p.scalar)
@@ -78,6 +67,7 @@ class KernelPrinter:
     def function(self, name: str) -> None:
         """The whole function under the given name."""
         k, w = self.kernel, self.w
+        w.need("gradc_base.h")
         w.comment("\n".join((k.title, *k.notes)), k.nodes)
         params = [param_text(p) for p in (*k.params, *k.scratch)]
         w.call(f"GRADC_KERNEL void {name}", params, "", k.nodes)
@@ -96,7 +86,6 @@ class KernelPrinter:
         w = self.w
         match s:
             case Let():
-                self._note(s.expr)
                 w.line(f"const {c_name(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes)
             case Declare():
                 w.line(f"{c_name(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
@@ -123,7 +112,7 @@ class KernelPrinter:
                 with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
                     self.statements(s.body)
             case Transpose():
-                self.needs.vectors.add((s.source.dtype, 8))
+                w.need("gradc_simd.h")
                 target = f"&{s.target}[{index_text(s.target_index)}]"
                 source = f"&{s.source.buffer}[{index_text(s.source.index)}]"
                 extents = (str(s.rows), str(s.columns))
@@ -133,17 +122,17 @@ class KernelPrinter:
                 self._tile(s)
 
     def _expr(self, expr: Expr) -> str:
+        self._note(expr)
         return expression(expr, self.sizes, self.scalars)
 
-    def _note(self, expr: object) -> None:
-        if isinstance(expr, Apply):
-            self._need(expr.op, operand_dtype(expr))
-
-    def _need(self, op: str, operand: DType) -> None:
-        row = OPS[op]
-        self.needs.headers.update(row.headers)
-        if is_float(operand) and re.search(r"{f}\(|\bis\w+\(", row.c or ""):
-            self.needs.headers.add("math.h")
+    def _note(self, expr: Expr) -> None:
+        """Note the headers that an expression needs."""
+        if isinstance(expr, Literal):
+            self.w.need(*literal_headers(expr.value))
+        elif isinstance(expr, Apply):
+            self.w.need(*op_headers(OPS[expr.op], operand_dtype(expr)))
+            for arg in expr.args:
+                self._note(arg)
 
     def _test(self, index: Index, low: int, high: int) -> list[str]:
         text, bounds = index_text(index), index.bounds
@@ -157,12 +146,12 @@ class KernelPrinter:
         self.w.line(f"{c_name(s.dtype)} {s.name}[{s.size}];")
         if isinstance(s.start, Literal):
             with self.w.loop("k", s.size):
-                self.w.line(f"{s.name}[k] = {literal(s.start.value, s.start.dtype)};")
+                self.w.line(f"{s.name}[k] = {self._expr(s.start)};")
 
     def _accumulate(self, s: Accumulate) -> None:
         target = s.target if s.index is None else element(s.target, s.index, 2)
         value = self._expr(s.expr)
-        self._need(s.op, s.dtype)
+        self.w.need(*op_headers(OPS[s.op], s.dtype))
         compound = OPS[s.op].compound
         if is_float(s.dtype) and compound:
             self.w.line(f"{target} {compound} {value};", s.nodes)
@@ -185,7 +174,7 @@ class KernelPrinter:
         """The register tile: its sums, the loop over the contracted axes, the epilogue."""
         w, vector = self.w, vector_type(t.dtype, t.lanes)
         if t.lanes > 1:
-            self.needs.vectors.add((t.dtype, t.lanes))
+            w.need("gradc_simd.h")
         across = "" if t.vectors == 1 else f"[{t.vectors}]"
         braces = 1 + (t.vectors > 1) + (t.lanes > 1)  # C++ wants them all
         zeros = "{" * braces + "0" + "}" * braces
@@ -210,6 +199,7 @@ class KernelPrinter:
         till now.
         """
         w, r = self.w, t.row.name
+        w.need("string.h")
         w.line(f"{c_name(t.dtype)} tile[{t.rows}][{t.vectors * t.lanes}];", t.nodes)
         with w.loop(r, t.rows):
             if t.vectors == 1:
@@ -231,6 +221,7 @@ class KernelPrinter:
                 self._depth(t, axis + 1, vector)
             return
         one = t.vectors == 1
+        w.need("string.h")
         # A copy for each vector: of a larger one, gcc keeps a copy on the stack that nobody reads.
         w.line(f"{vector} b{'' if one else f'[{t.vectors}]'};", t.nodes)
         if one:

@@ -17,6 +17,7 @@ import numpy as np
 from ..dtypes import short
 from .interface import Interface
 from .layout import Member, Section
+from .needs import standard_headers
 from .state import array_comment, stored, write_values
 from .writer import Writer
 
@@ -82,8 +83,8 @@ def parameters_source(p: Interface, values: Values) -> str:
     w.line()
     w.line(f'#include "{p.name}_parameters.h"')
     w.line()
-    if any(not np.isfinite(value).all() for value in values):
-        w.line("#include <math.h>")
+    for header in standard_headers(body.needs):
+        w.line(f"#include <{header}>")
         w.line()
     w.extend(body)
     return w.text
@@ -145,6 +146,7 @@ def _signature(w: Writer, p: Interface, end: str) -> None:
 
 def write_load(w: Writer, p: Interface) -> None:
     """The definition of `<name>_load`."""
+    w.need("gradc_file.h", "string.h")
     _signature(w, p, "")
     with w.block(""):
         w.line("const unsigned char *from = (const unsigned char *)file;")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import DType, c_name, c_suffix, short
-from .expressions import literal, literals
+from .expressions import literal, literal_headers, literals
 from .layout import Member, Part, Section, StateLayout
 from .writer import WIDTH, Writer
 
@@ -67,6 +67,7 @@ def write_layout_checks(w: Writer, layout: StateLayout) -> None:
     sizes |= {s.type: s.nbytes for s in layout.sections}
     for type_, size in sorted(sizes.items()):
         w.call("static_assert", [f"sizeof({type_}) == {size}", '"the size is as planned"'], ";")
+    w.need("assert.h")
     for part in layout.parts[1:]:
         if isinstance(part, Section) or part.size:
             where = f"offsetof({state}, {part.identifier}) == {part.offset}"
@@ -97,20 +98,20 @@ def describe_init(layout: StateLayout) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def write_init(w: Writer, layout: StateLayout) -> bool:
-    """`<name>_init`; returns whether it needs random numbers."""
+def write_init(w: Writer, layout: StateLayout) -> None:
+    """`<name>_init`."""
     for m in layout.members:
         if _is_table(m):
             _write_table(w, m)
     w.line(f"void {layout.name}_init({layout.name}_state *state, uint64_t seed)")
     with w.block(""):
+        w.need("string.h")
         w.line("memset(state, 0, sizeof *state);")
         if not any(_kind(m) in ("drawn", "seed") for m in layout.members):
             w.line("(void)seed;")
         for stream, m in enumerate(layout.members):
             _write_member(w, m, stream)
     w.line()
-    return any(_kind(m) == "drawn" for m in layout.members)
 
 
 def _kind(m: Member) -> str:
@@ -133,6 +134,7 @@ def _write_member(w: Writer, m: Member, stream: int) -> None:
         case ("seed",):
             w.line(f"state->{m.path} = seed;")
         case ("uniform" | "normal" as kind, first, second):
+            w.need("gradc_random.h")
             function = f"gradc_fill_{kind}{c_suffix(m.dtype)}"
             extents = [str(n) for n in m.shape] if m.swapped else [str(m.size)]
             numbers = [literal(float(x), m.dtype) for x in (first, second)]
@@ -158,6 +160,7 @@ def _is_table(m: Member) -> bool:
 
 
 def _write_constant(w: Writer, m: Member, value: float) -> None:
+    w.need(*literal_headers(value))
     text = literal(value, m.dtype)
     if not m.shape:
         w.line(f"state->{m.path} = {text};")
@@ -181,6 +184,8 @@ def stored(m: Member, value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def write_values(w: Writer, values: np.ndarray[Any, Any], dtype: DType) -> None:
     """The elements of an array, row-major, a few to a line."""
+    if not np.isfinite(values).all():
+        w.need("math.h")
     texts = literals(values, dtype)
     room = (WIDTH - 8) // (max(map(len, texts), default=0) + 2)
     count = max(1, min(room, MOST_PER_LINE))

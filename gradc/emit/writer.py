@@ -1,7 +1,8 @@
 """The structured writer: nobody else types indentation, braces or loop headers.
 
 Enters: lines, blocks, comments, each with the graph nodes it comes from. Leaves: text, and for
-every line of it those node ids. Always holds: braces balance; no line has trailing space.
+every line of it those node ids; and the headers that the lines need. Always holds: braces balance;
+no line has trailing space.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ class Writer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.nodes: list[tuple[int, ...]] = []
+        self.needs: set[str] = set()
         self._depth = 0
+
+    def need(self, *headers: str) -> None:
+        """Note that what is written here needs these headers."""
+        self.needs.update(headers)
 
     def line(self, text: str = "", nodes: Iterable[int] = ()) -> None:
         """One line at the present indentation; an empty text is an empty line."""
@@ -92,3 +98,4 @@ class Writer:
         """Append what another writer holds."""
         self.lines += other.lines
         self.nodes += other.nodes
+        self.needs |= other.needs

@@ -39,6 +39,7 @@ from .rules import (
 from .table import Kind, Sample, op
 
 MATH = ("gradc_math.h",)
+LIBM_H = ("math.h",)
 TRANSCENDENTAL = 12.0  # flops of a polynomial approximation, as the fusion model counts them
 LIBM = 40.0  # a call that does not vectorise
 
@@ -49,7 +50,8 @@ op("neg", unary(NUMBERS), reference=np.negative, vjp=lambda g, y, a: (-g,),
    c="-{0}", c_int="0 - {0}", wraps=True, notation=prefix("-"),
    samples=both(floats(-2, 2), integers()))
 op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign(),),
-   c="fabs{f}({0})", c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
+   c="fabs{f}({0})", headers=LIBM_H,
+   c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
    samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
 op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
    c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}",
@@ -60,25 +62,27 @@ op("square", unary(NUMBERS), reference=np.square, vjp=lambda g, y, a: (g * (2 * 
 op("reciprocal", unary(), reference=np.reciprocal, vjp=lambda g, y, a: (-g * y * y,),
    c="1.0{f} / {0}", cost=4, samples=floats(0.5, 2), doc="`1 / x`")
 op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
-   c="sqrt{f}({0})", cost=6, samples=floats(0.5, 4))
+   c="sqrt{f}({0})", headers=LIBM_H, cost=6, samples=floats(0.5, 4))
 
 # exponentials and logarithms
 
 op("exp", unary(), reference=np.exp, vjp=lambda g, y, a: (g * y,),
    c="gradc_exp{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
 op("expm1", unary(), reference=np.expm1, vjp=lambda g, y, a: (g * (y + 1),),
-   c="expm1{f}({0})", cost=LIBM, samples=floats(-2, 2), doc="`exp(x) - 1`, exact near 0")
+   c="expm1{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2),
+   doc="`exp(x) - 1`, exact near 0")
 op("log", unary(), reference=np.log, vjp=lambda g, y, a: (g / a,),
    c="gradc_log{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(0.3, 4))
 op("log1p", unary(), reference=np.log1p, vjp=lambda g, y, a: (g / (1 + a),),
-   c="log1p{f}({0})", cost=LIBM, samples=floats(-0.5, 3), doc="`log(1 + x)`, exact near 0")
+   c="log1p{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-0.5, 3),
+   doc="`log(1 + x)`, exact near 0")
 
 op("exp2", unary(), reference=np.exp2, vjp=lambda g, y, a: (g * y * math.log(2),),
-   c="exp2{f}({0})", cost=LIBM, samples=floats(-2, 2), doc="`2 ** x`")
+   c="exp2{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2), doc="`2 ** x`")
 op("log2", unary(), reference=np.log2, vjp=lambda g, y, a: (g / (a * math.log(2)),),
-   c="log2{f}({0})", cost=LIBM, samples=floats(0.3, 4))
+   c="log2{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(0.3, 4))
 op("log10", unary(), reference=np.log10, vjp=lambda g, y, a: (g / (a * math.log(10)),),
-   c="log10{f}({0})", cost=LIBM, samples=floats(0.3, 4))
+   c="log10{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(0.3, 4))
 
 # circular and hyperbolic functions
 
@@ -87,25 +91,25 @@ op("sin", unary(), reference=np.sin, vjp=lambda g, y, a: (g * a.cos(),),
 op("cos", unary(), reference=np.cos, vjp=lambda g, y, a: (-g * a.sin(),),
    c="gradc_cos{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
 op("tan", unary(), reference=np.tan, vjp=lambda g, y, a: (g * (1 + y * y),),
-   c="tan{f}({0})", cost=LIBM, samples=floats(-1, 1))
+   c="tan{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-1, 1))
 op("asin", unary(), reference=np.arcsin, vjp=lambda g, y, a: (g / (1 - a * a).sqrt(),),
-   c="asin{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
+   c="asin{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-0.8, 0.8))
 op("acos", unary(), reference=np.arccos, vjp=lambda g, y, a: (-g / (1 - a * a).sqrt(),),
-   c="acos{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
+   c="acos{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-0.8, 0.8))
 op("atan", unary(), reference=np.arctan, vjp=lambda g, y, a: (g / (1 + a * a),),
-   c="atan{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="atan{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2))
 op("sinh", unary(), reference=np.sinh, vjp=lambda g, y, a: (g * a.cosh(),),
-   c="sinh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="sinh{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2))
 op("cosh", unary(), reference=np.cosh, vjp=lambda g, y, a: (g * a.sinh(),),
-   c="cosh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="cosh{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2))
 op("tanh", unary(), reference=np.tanh, vjp=lambda g, y, a: (g * (1 - y * y),),
    c="gradc_tanh{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-2, 2))
 op("asinh", unary(), reference=np.arcsinh, vjp=lambda g, y, a: (g / (a * a + 1).sqrt(),),
-   c="asinh{f}({0})", cost=LIBM, samples=floats(-2, 2))
+   c="asinh{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2))
 op("acosh", unary(), reference=np.arccosh, vjp=lambda g, y, a: (g / (a * a - 1).sqrt(),),
-   c="acosh{f}({0})", cost=LIBM, samples=floats(1.5, 4))
+   c="acosh{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(1.5, 4))
 op("atanh", unary(), reference=np.arctanh, vjp=lambda g, y, a: (g / (1 - a * a),),
-   c="atanh{f}({0})", cost=LIBM, samples=floats(-0.8, 0.8))
+   c="atanh{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-0.8, 0.8))
 # fmt: on
 
 
@@ -142,13 +146,15 @@ op("erf", unary(), reference=_erf,
 # rounding: the derivative is zero wherever it exists
 
 op("floor", unary(), reference=np.floor, vjp=no_gradient,
-   c="floor{f}({0})", samples=floats(0.2, 0.8), doc="the greatest integer not above it")
+   c="floor{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8),
+   doc="the greatest integer not above it")
 op("ceil", unary(), reference=np.ceil, vjp=no_gradient,
-   c="ceil{f}({0})", samples=floats(0.2, 0.8), doc="the least integer not below it")
+   c="ceil{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8), doc="the least integer not below it")
 op("round", unary(), reference=np.rint, vjp=no_gradient,
-   c="rint{f}({0})", samples=floats(0.6, 0.9), doc="to the nearest integer, halves to the even one")
+   c="rint{f}({0})", headers=LIBM_H, samples=floats(0.6, 0.9),
+   doc="to the nearest integer, halves to the even one")
 op("trunc", unary(), reference=np.trunc, vjp=no_gradient,
-   c="trunc{f}({0})", samples=floats(0.2, 0.8), doc="the integer part")
+   c="trunc{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8), doc="the integer part")
 
 # fmt: on
 
@@ -197,12 +203,12 @@ op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y /
 op("pow", binary(), reference=np.power,
    vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
                            g * (y * _base_of_log(a, b).log())),
-   c="pow{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2), doc="`a ** b`")
+   c="pow{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2), doc="`a ** b`")
 op("atan2", binary(), reference=np.arctan2, vjp=lambda g, y, a, b: _atan2_vjp(g, a, b),
-   c="atan2{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2),
+   c="atan2{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2),
    doc="the angle of the point (`b`, `a`), from -pi to pi")
 op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * (a / y), g * (b / y)),
-   c="hypot{f}({0}, {1})", cost=LIBM, samples=floats(0.5, 2, 2),
+   c="hypot{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2),
    doc="`sqrt(a ** 2 + b ** 2)` without overflow")
 op("logaddexp", binary(), reference=np.logaddexp,
    vjp=lambda g, y, a, b: (g * (a - b).sigmoid(), g * (b - a).sigmoid()),
@@ -270,10 +276,10 @@ op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", samples
 op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", samples=bools(1), doc="`not x`")
 op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}",
    samples=floats(-2, 2, order=0), doc="whether it is NaN")
-op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0",
+op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0", headers=LIBM_H,
    samples=floats(-2, 2, order=0), doc="whether it is infinite")
 op("isfinite", unary(result_bool=True), reference=np.isfinite, c="isfinite({0}) != 0",
-   samples=floats(-2, 2, order=0), doc="whether it is neither infinite nor NaN")
+   headers=LIBM_H, samples=floats(-2, 2, order=0), doc="whether it is neither infinite nor NaN")
 
 # bits. A shift by more than the width is 0 (-1 for a negative number shifted right), as in NumPy.
 

@@ -70,12 +70,11 @@ class Op:
     `c` is the C expression of an elementwise op with `{0}`, `{1}`, ... for operands, `{f}` for the
     float suffix ("f" or ""), `{t}` and `{n}` for the C type and the dtype's name of the result;
     where the operands are integers, `c_int` is used instead if given, and where they are unsigned,
-    `c_uint` before that. For a
-    reduction it folds `{0}` (accumulator) with `{1}`, starting at `start(dtype)`. `cost` is
-    flops per element as the fusion model counts them; `headers` are the runtime headers the C
-    expression needs. `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's.
-    `internal`: a part of other functions, and none of the interface's own. `doc` goes on where the
-    name ends: it says what the formula does not.
+    `c_uint` before that. For a reduction it folds `{0}` (accumulator) with `{1}`, starting at
+    `start(dtype)`. `cost` is flops per element as the fusion model counts them; `headers` are what
+    `c` needs, of C's own or of the runtime's (`c_int` needs none). `wraps`: integer arithmetic that
+    overflows modulo 2^n, as NumPy's. `internal`: a part of other functions, and none of the
+    interface's own. `doc` goes on where the name ends: it says what the formula does not.
 
     What readers see: `notation` is how formulas write the op; the result of an `unnamed` one is
     called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`).

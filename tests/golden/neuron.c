@@ -3,7 +3,6 @@
 #include "neuron.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "gradc_base.h"
