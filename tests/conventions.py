@@ -61,6 +61,7 @@ OWN: dict[tuple[str, str], str] = {
     ("sign", "nan"): "NaN stays NaN, as in NumPy",
     ("x**1.5", "-inf"): "as C's `pow` has it",
     ("prod", "inf, 2"): "each gradient is the product of the others",
+    ("var", "inf, 1"): "the gradient by way of the mean, 0 where all is finite, is NaN",
     ("binary cross-entropy", "-inf"): "no difference of infinities is formed",
 }
 """Where gradc differs from PyTorch, by function and argument, and why."""
@@ -74,7 +75,7 @@ ARRAYS: dict[str, tuple[Callable[[Any], Any], tuple[Array, ...]]] = {
     "norm of rows": (lambda x: np.linalg.norm(x, axis=1), (ROWS,)),
     "norm, order 1": (lambda x: np.linalg.norm(x, 1), (np.array([0.0, -2]),)),
     "norm, order inf": (lambda x: np.linalg.norm(x, np.inf), (np.array([2.0, -2, 1]),)),
-    "var": (gd.var, (FIVES,)),
+    "var": (gd.var, (FIVES, np.array([INF, 1]))),
     "std": (gd.std, (FIVES, np.array([INF, 1]), np.array([NAN, 1]))),
     "logsumexp": (
         gd.logsumexp, (np.zeros(2), np.full(2, -INF), np.array([INF, 0]), np.array([NAN, 0])),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+import stepping
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 import gradc as gd
 from gradc import optim
@@ -111,3 +116,49 @@ def test_data_that_lies_in_the_state_is_trained_on_as_it_was():
         small.many((row.copy() if copied else row,), [[0]])
         results.append(step.state.memory.tobytes())
     assert results[0] == results[1]
+
+
+@settings(max_examples=200)
+@drawn(data=st.data())
+def test_any_window_of_the_state_is_read_as_it_was(rotating, data):
+    """By any start, stride and direction, in any shape on the way."""
+    memory = np.frombuffer(started(rotating).state.memory, np.float32)
+    start = data.draw(st.integers(0, len(memory) - 1), "start")
+    room = (len(memory) - 1 - start) // (N - 1), start // (N - 1)
+    stride = data.draw(st.integers(-room[1], room[0]), "stride")
+    given = np.lib.stride_tricks.as_strided(memory[start:], (N,), (4 * stride,))
+    shape = data.draw(st.sampled_from([(N,), (8, 8), (2, 32), (1, N, 1)]), "shape")
+    given = np.lib.stride_tricks.as_strided(
+        given, shape, [given.strides[0] * math.prod(shape[k + 1 :]) for k in range(len(shape))]
+    )
+    before = np.array(given).reshape(N)
+    results = []
+    for x in (given.reshape(N), before):
+        started(rotating)
+        results.append((float(rotating.put(x)), rotating.state.memory.tobytes()))
+    assert results[0] == results[1]
+    np.testing.assert_array_equal(rotating.state["a"], before[::-1])
+
+
+def test_labels_in_the_momentum_are_those_before_the_first_step():
+    """All of them are zeros when they are checked: C must not see what they become."""
+    results = []
+    for copied in (False, True):
+        step = stepping.make()
+        momentum = step.state["opt.momentum.fc1.weight"]
+        labels = momentum.ravel(order="K").view(np.int32)[: len(stepping.X)]
+        assert np.shares_memory(labels, momentum)
+        given = labels.copy() if copied else labels
+        losses, *_ = step.many((stepping.X, given), stepping.ORDER)
+        results.append((np.array(losses).tobytes(), step.state.memory.tobytes()))
+    assert results[0] == results[1]
+
+
+def test_what_evaluates_reads_the_state_where_it_lies():
+    step = stepping.make()
+    weights = np.frombuffer(step.state.memory, np.float32)
+    rows = weights[: stepping.BATCH * stepping.FEATURES]
+    x, y = rows.reshape(stepping.BATCH, stepping.FEATURES), stepping.Y[: stepping.BATCH]
+    assert step.evaluate(x, y) == step.evaluate(x.copy(), y)
+    step(stepping.X[: stepping.BATCH], y)
+    assert step.evaluate(x, y) == step.evaluate(x.copy(), y)
