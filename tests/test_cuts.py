@@ -38,9 +38,9 @@ from gradc.lower.nest import (
     Ref,
     Stmt,
     Store,
-    walk,
 )
 from gradc.lower.ranges import cut_points, decided, period, plain
+from gradc.lower.traverse import walk
 from gradc.program.core import Core, Options, make_core
 from gradc.trace import trace_tree
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -165,6 +165,8 @@ def expression(expr: Expr, sizes: dict[str, int], scalars: frozenset[str]) -> st
             return f"({c_name(expr.dtype)})({index_text(expr.index)})"
         case Apply():
             return _apply(expr)
+        case _:
+            assert_never(expr)
 
 
 def _apply(expr: Apply) -> str:

@@ -7,6 +7,8 @@ locals.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from ..dtypes import DType, c_name, is_float, item_bytes
 from ..index import Index, Var, substitute
 from ..lower.nest import (
@@ -120,6 +122,8 @@ class KernelPrinter:
                 w.call("gradc_transpose", args, ";", s.nodes)
             case Tile():
                 self._tile(s)
+            case _:
+                assert_never(s)
 
     def _expr(self, expr: Expr) -> str:
         self._note(expr)

@@ -15,8 +15,8 @@ from ..graph import Node
 from ..index import Index, Indices, Rem, Var, at, flatten
 from ..passes.cost import CHAIN
 from .folds import is_long_sum, start_value, widen
-from .nest import Accumulate, Apply, Array, Declare, For, If, Let, Literal, Load, Ref, Store
-from .pointwise import Body, Simple, identifier
+from .nest import Accumulate, Apply, Array, Declare, For, If, Let, Literal, Load, Ref, Simple, Store
+from .pointwise import Body, identifier
 
 NewArray = Callable[[str, DType, int], tuple[str, bool]]
 

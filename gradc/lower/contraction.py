@@ -36,6 +36,7 @@ from .nest import (
     Load,
     Param,
     Ref,
+    Simple,
     Store,
     Tile,
     Transpose,
@@ -174,7 +175,7 @@ class Contraction:
 
     def _product(self, position: Indices, body: Body) -> Ref:
         """The product of the operands at a position along the contracted axes."""
-        factors: list[Ref | Literal] = []
+        factors: list[Simple] = []
         for name, operand in zip("ab", self.operands, strict=True):
             name, offset = body.fresh(f"{name}_at"), operand.offset
             for variable, here in zip(self.axes.depth, position, strict=True):

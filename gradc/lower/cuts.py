@@ -19,38 +19,33 @@ there is one copy only. (What is left of tests is printed so that no compiler ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
-from typing import assert_never
+from types import MappingProxyType
 
 import numpy as np
 
 from ..index import Index, Var, at, replace_vars
 from .joins import joined
 from .nest import (
-    Accumulate,
     Apply,
     Array,
     Assign,
     Declare,
     Expr,
     For,
-    FromIndex,
     If,
     Kernel,
     Let,
     Literal,
-    Load,
     Ref,
-    Select,
+    Simple,
     Stmt,
-    Store,
     Tile,
-    Transpose,
-    walk,
 )
 from .ranges import Test, cut_points, decided, period, plain
+from .traverse import Rewrite, blocks, changed, walk
 from .unused import without_unused
 
 MOST_PIECES = 64
@@ -58,8 +53,6 @@ MOST_PIECES = 64
 MOST_GROWTH = 4
 SMALL = 200
 """A kernel may grow to this many statements, or by the factor above."""
-
-Simple = Ref | Literal
 
 
 def cut_loops(kernel: Kernel) -> Kernel:
@@ -72,23 +65,32 @@ def cut_loops(kernel: Kernel) -> Kernel:
     return replace(kernel, body=without_unused(tuple(body)))
 
 
-@dataclass
-class _Scope:
-    """What names and loop variables of the kernel stand for in the one that is being made."""
+class _Scope(Rewrite):
+    """What names and loop variables of the kernel stand for in the one that is being made.
 
-    taken: set[str]
-    values: dict[str, Simple] = field(default_factory=dict)
-    arrays: dict[str, str] = field(default_factory=dict)
-    indices: dict[Var, Index] = field(default_factory=dict)
+    A name is another name (`names`), or, of a value that need not be named, the value (`values`).
+    """
+
+    def __init__(
+        self,
+        taken: set[str],
+        names: Mapping[str, str] = MappingProxyType({}),
+        values: Mapping[str, Simple] = MappingProxyType({}),
+        indices: Mapping[Var, Index] = MappingProxyType({}),
+    ) -> None:
+        self.taken = taken
+        self.names = dict(names)
+        self.values = dict(values)
+        self.indices = dict(indices)
 
     def inner(self) -> _Scope:
-        return _Scope(set(self.taken), dict(self.values), dict(self.arrays), dict(self.indices))
+        return _Scope(set(self.taken), self.names, self.values, self.indices)
 
     def merged(self) -> _Scope:
         """A scope whose statements end up in this one: its names must differ, and mean nothing to
         what comes after it.
         """
-        return _Scope(self.taken, dict(self.values), dict(self.arrays), self.indices)
+        return _Scope(self.taken, self.names, self.values, self.indices)
 
     def fresh(self, name: str) -> str:
         """The name, or a numbered one where it is in use: pieces that meet had scopes apart."""
@@ -98,29 +100,25 @@ class _Scope:
         self.taken.add(found)
         return found
 
-    def index(self, index: Index) -> Index:
-        return replace_vars(index, self.indices)
+    def stand_for(self, name: str, value: Simple) -> None:
+        """From now on the name is this value."""
+        self.values[name] = value
 
-    def simple(self, e: Simple) -> Simple:
-        return self.values.get(e.name, e) if isinstance(e, Ref) else e
+    def declare(self, name: str) -> str:
+        self.values.pop(name, None)
+        self.names[name] = found = self.fresh(name)
+        return found
 
     def name(self, name: str) -> str:
-        """What a variable that is assigned to is called."""
-        found = self.values.get(name)
-        return found.name if isinstance(found, Ref) else name
+        return self.names.get(name, name)
 
-    def load(self, e: Load) -> Load:
-        return replace(e, buffer=self.arrays.get(e.buffer, e.buffer), index=self.index(e.index))
+    def simple(self, e: Simple) -> Simple:
+        if isinstance(e, Ref) and e.name in self.values:
+            return self.values[e.name]
+        return super().simple(e)
 
-    def expr(self, e: Expr) -> Expr:
-        match e:
-            case Load():
-                return self.load(e)
-            case FromIndex():
-                return replace(e, index=self.index(e.index))
-            case Apply():
-                return replace(e, args=tuple(self.simple(a) for a in e.args))
-        return self.simple(e)
+    def index(self, index: Index) -> Index:
+        return replace_vars(index, self.indices)
 
     def test(self, test: Test) -> Test:
         """The test in the plainest form: of one quotient of an index, a test of the index."""
@@ -168,64 +166,30 @@ class _Cutter:
             self._block(g.body[:-1], within, out)
             value = within.expr(last.expr)
             assert isinstance(value, (Ref, Literal))
-            scope.values[s.name] = value
+            scope.stand_for(s.name, value)
         return True
 
     def _let(self, s: Let, scope: _Scope, out: list[Stmt]) -> None:
         """A name for a value; a number needs none, and what follows from it is computed here."""
         expr = _folded(scope.expr(s.expr))
         if isinstance(expr, Literal):
-            scope.values[s.name] = expr
-            return
-        name = scope.fresh(s.name)
-        scope.values[s.name] = Ref(name, expr.dtype)
-        out.append(replace(s, name=name, expr=expr))
+            scope.stand_for(s.name, expr)
+        else:
+            out.append(replace(s, name=scope.declare(s.name), expr=expr))
 
     def _statement(self, s: Stmt, scope: _Scope, out: list[Stmt]) -> None:
         match s:
             case Let():
                 self._let(s, scope, out)
-            case Declare():
-                start = scope.expr(s.start)
-                name = scope.fresh(s.name)
-                scope.values[s.name] = Ref(name, s.dtype)
-                out.append(replace(s, name=name, start=start))
-            case Array():
-                name = scope.fresh(s.name)
-                scope.arrays[s.name] = name
-                start_of = None if s.start is None else scope.expr(s.start)
-                out.append(replace(s, name=name, start=start_of))
-            case Assign():
-                out.append(replace(s, name=scope.name(s.name), expr=scope.expr(s.expr)))
-            case Store():
-                buffer, index = scope.arrays.get(s.buffer, s.buffer), scope.index(s.index)
-                out.append(replace(s, buffer=buffer, index=index, expr=scope.simple(s.expr)))
-            case Accumulate():
-                out.append(self._accumulate(s, scope))
-            case Select():
-                best, position = scope.name(s.value), scope.name(s.position)
-                expr, index = scope.simple(s.expr), scope.index(s.index)
-                out.append(replace(s, value=best, position=position, expr=expr, index=index))
             case If():
                 self._if(s, scope, out)
             case For():
                 self._loop(s, scope, out)
-            case Transpose():
-                out.append(self._transpose(s, scope))
             case Tile():
                 out.append(self._tile(s, scope))
             case _:
-                assert_never(s)
-
-    def _accumulate(self, s: Accumulate, scope: _Scope) -> Accumulate:
-        if s.index is None:
-            return replace(s, target=scope.name(s.target), expr=scope.simple(s.expr))
-        target = scope.arrays.get(s.target, s.target)
-        return replace(s, target=target, index=scope.index(s.index), expr=scope.simple(s.expr))
-
-    def _transpose(self, s: Transpose, scope: _Scope) -> Transpose:
-        target, source = scope.arrays.get(s.target, s.target), scope.load(s.source)
-        return replace(s, target=target, target_index=scope.index(s.target_index), source=source)
+                assert not blocks(s), f"what `{type(s).__name__}` has within is not looked at"
+                out.append(scope.statement(s))
 
     def _if(self, s: If, scope: _Scope, out: list[Stmt]) -> None:
         verdict = _verdict(s.tests, scope)
@@ -364,20 +328,8 @@ def _guards(s: Stmt, following: Sequence[Stmt]) -> list[If]:
         if not isinstance(guard, If) or not isinstance(last, Assign) or last.name != s.name:
             break
         found.append(guard)
-    written = (_target(other) for other in walk(following[len(found) :]))
-    return [] if s.name in written else found
-
-
-def _target(s: Stmt) -> str:
-    """The variable that a statement changes."""
-    match s:
-        case Assign():
-            return s.name
-        case Accumulate():
-            return s.target
-        case Select():
-            return s.value
-    return ""
+    written = any(s.name in changed(other) for other in walk(following[len(found) :]))
+    return [] if written else found
 
 
 def _verdict(tests: Sequence[Test], scope: _Scope) -> bool | None:

@@ -15,12 +15,12 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
 from ..dtypes import DType, is_bool, is_float, limits
-from ..index import Index, Quot, Var
+from ..index import Index, Quot, Rem, Var
 from ..ops.table import OPS
 from .nest import (
     Accumulate,
@@ -136,6 +136,8 @@ class _Scope:
                     self._store(s.target, where, self._value(source))
             case Tile():
                 self._tile(s)
+            case _:
+                assert_never(s)
 
     def _tile(self, t: Tile) -> None:
         """The sums, all columns of the register tile included, then the epilogue."""
@@ -195,8 +197,10 @@ class _Scope:
                 total += k * int(self.names[atom.name])
             elif isinstance(atom, Quot):
                 total += k * (self._index(atom.index) // atom.by)
-            else:
+            elif isinstance(atom, Rem):
                 total += k * (self._index(atom.index) % atom.by)
+            else:
+                assert_never(atom)
         return total
 
     def _value(self, e: Expr) -> Any:
@@ -211,3 +215,5 @@ class _Scope:
                 return e.dtype.type(self._index(e.index))
             case Apply():
                 return e.value(self._value(a) for a in e.args)
+            case _:
+                assert_never(e)

@@ -14,8 +14,21 @@ from ..graph import Node
 from ..index import Index, Var, at
 from ..ops.table import OPS
 from ..passes.cost import LONG_CHAIN
-from .nest import Accumulate, Apply, Array, Declare, For, Let, Literal, Load, Ref, Select, Stmt
-from .pointwise import Body, Simple, identifier
+from .nest import (
+    Accumulate,
+    Apply,
+    Array,
+    Declare,
+    For,
+    Let,
+    Literal,
+    Load,
+    Ref,
+    Select,
+    Simple,
+    Stmt,
+)
+from .pointwise import Body, identifier
 
 
 def start_value(op: str, dtype: DType) -> Literal:

@@ -14,8 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..index import Index, Var, at
-from .nest import For, If, Kernel, Let, Load, Stmt, Store, Tile, Transpose
+from ..index import Index, Var
+from .nest import Kernel, Stmt
+from .traverse import blocks, loads, stores
+
+Path = tuple[tuple[int, Var], ...]
+"""Loops, the outermost first, each with its place in the text."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Access:
     """One read or write: where in the text, inside which loops, at which index."""
 
     position: int
-    path: tuple[tuple[int, Var], ...]
+    path: Path
     buffer: str
     index: Index
     writes: bool
@@ -50,32 +54,22 @@ def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
     return pairs
 
 
-def _accesses(
-    body: tuple[Stmt, ...], path: tuple[tuple[int, Var], ...], counter: list[int]
-) -> Iterator[Access]:
+def _accesses(body: tuple[Stmt, ...], path: Path, counter: list[int]) -> Iterator[Access]:
     for s in body:
-        counter[0] += 1
-        here = counter[0]
-        match s:
-            case Let(expr=Load() as load):
-                yield Access(here, path, load.buffer, load.index, False)
-            case Store():
-                yield Access(here, path, s.buffer, s.index, True)
-            case For():
-                yield from _accesses(s.body, (*path, (here, s.var)), counter)
-            case If():
-                yield from _accesses(s.body, path, counter)
-            case Transpose():
-                r, c = Var("r", s.rows), Var("c", s.columns)
-                read = s.source.index + at(r) * s.source_row + at(c)
-                write = s.target_index + at(c) * s.target_row + at(r)
-                inside = (*path, (here, r), (here, c))
-                yield Access(here, inside, s.source.buffer, read, False)
-                yield Access(here, inside, s.target, write, True)
-            case Tile():
-                for load in (s.a, s.b):
-                    yield Access(here, path, load.buffer, load.index, False)
-                yield from _accesses(s.epilogue, (*path, (here, s.row)), counter)
+        here = _next(counter)
+        for writes, touched in ((False, loads(s)), (True, stores(s))):
+            for a in touched:
+                inside = (*path, *((here, v) for v in a.over))
+                yield Access(here, inside, a.buffer, a.index, writes)
+        for block in blocks(s):
+            start = _next(counter)
+            inside = (*path, *((start, v) for v in block.variables))
+            yield from _accesses(block.body, inside, counter)
+
+
+def _next(counter: list[int]) -> int:
+    counter[0] += 1
+    return counter[0]
 
 
 def _safe(read: Access, write: Access) -> bool:
@@ -113,7 +107,8 @@ def _before(read: Access, write: Access) -> bool:
     while shared < min(len(read.path), len(write.path)) and read.path[shared] == write.path[shared]:
         shared += 1
     if dict(read.index.terms) == dict(write.index.terms) and read.index.const == write.index.const:
-        return read.index.vars <= {v for _, v in read.path}
+        within = {v for _, v in read.path}
+        return read.index.vars <= within and _is_once(write.index, write.path[:shared])
     if not shared:
         return True
     if shared == len(read.path) and shared == len(write.path):
@@ -125,6 +120,25 @@ def _before(read: Access, write: Access) -> bool:
     if not (read.index.affine and write.index.affine):
         return False
     return all(_within_row(a.index, common, min(steps)) for a in (read, write))
+
+
+def _is_once(index: Index, loops: Path) -> bool:
+    """Whether no two iterations of these loops are at one element: each variable steps over all
+    that those of smaller steps reach.
+    """
+    if not index.affine or any(v.last > v.first and v not in index.vars for _, v in loops):
+        return False
+    steps = ((abs(k) * v.step, abs(k) * (v.last - v.first)) for v, k in _affine_terms(index))
+    reach = 0
+    for step, span in sorted(steps):
+        if span and step <= reach:
+            return False
+        reach += span
+    return True
+
+
+def _affine_terms(index: Index) -> Iterator[tuple[Var, int]]:
+    return ((v, k) for v, k in index.terms if isinstance(v, Var))
 
 
 def _within_row(index: Index, common: list[Var], step: int) -> bool:

@@ -8,7 +8,8 @@ were one: rows lie behind each other in everything that is touched.
 from __future__ import annotations
 
 from ..index import Index, Var, replace_vars
-from .nest import For, map_indices
+from .nest import For
+from .traverse import map_indices
 
 
 def joined(loop: For) -> For:

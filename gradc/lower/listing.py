@@ -8,6 +8,7 @@ graph nodes that a statement computes stand at its end (`#12`).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from ..dtypes import SHORT, DType, short
 from ..index import Index, Quot, Rem, Var
@@ -27,6 +28,7 @@ from .nest import (
     Load,
     Nodes,
     Param,
+    Ref,
     Select,
     Stmt,
     Store,
@@ -83,7 +85,10 @@ def _expr(e: Expr) -> str:
             return f"{e.op}({', '.join(_expr(a) for a in e.args)})"
         case Literal():
             return str(e.dtype.type(e.value))
-    return e.name
+        case Ref():
+            return e.name
+        case _:
+            assert_never(e)
 
 
 def _block(body: tuple[Stmt, ...], indent: str) -> Iterator[str]:
@@ -109,8 +114,10 @@ def _statement(s: Stmt, indent: str) -> Iterator[str]:
         case Array():
             start = "" if s.start is None else f" = {_expr(s.start)}"
             yield f"{indent}array {s.name} {short(s.dtype, (s.size,))}{start}"
-        case _:
+        case Let() | Declare() | Assign() | Store() | Accumulate() | Select():
             yield f"{indent}{_simple(s)}{_ids(s.nodes)}"
+        case _:
+            assert_never(s)
 
 
 def _simple(s: Let | Declare | Assign | Store | Accumulate | Select) -> str:

@@ -8,8 +8,8 @@ nodes it computes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from ..dtypes import DType
@@ -28,10 +28,22 @@ class Load:
     dtype: DType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Literal:
+    """A number. Two are equal if they print alike: 0.0 is not -0.0, and NaN is NaN."""
+
     value: float | int | bool
     dtype: DType
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self._digits == other._digits
+
+    def __hash__(self) -> int:
+        return hash(self._digits)
+
+    @property
+    def _digits(self) -> tuple[str, DType]:
+        return repr(self.value), self.dtype
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Apply:
     """An elementwise op on simple operands (`Ref` or `Literal`)."""
 
     op: str
-    args: tuple[Ref | Literal, ...]
+    args: tuple[Simple, ...]
     dtype: DType
 
     def value(self, operands: Iterable[Any]) -> Any:
@@ -65,6 +77,7 @@ class Apply:
         return self.dtype.type(op.reference(*operands, **attrs))
 
 
+Simple = Ref | Literal
 Expr = Load | Literal | Ref | FromIndex | Apply
 
 # Statements ------------------------------------------------------------------------------------
@@ -110,7 +123,7 @@ class Assign:
 class Store:
     buffer: str
     index: Index
-    expr: Ref | Literal
+    expr: Simple
     nodes: Nodes = ()
 
 
@@ -123,7 +136,7 @@ class Accumulate:
     target: str
     index: Index | None
     op: str
-    expr: Ref | Literal
+    expr: Simple
     dtype: DType
     nodes: Nodes = ()
 
@@ -135,7 +148,7 @@ class Select:
     value: str
     position: str
     op: str
-    expr: Ref | Literal
+    expr: Simple
     index: Index
     dtype: DType
     nodes: Nodes = ()
@@ -204,50 +217,6 @@ class Tile:
 
 
 Stmt = Let | Declare | Array | Assign | Store | Accumulate | Select | If | For | Transpose | Tile
-
-
-def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
-    """Every statement, each before those within it."""
-    for s in body:
-        yield s
-        if isinstance(s, (For, If)):
-            yield from walk(s.body)
-        elif isinstance(s, Tile):
-            yield from walk(s.epilogue)
-
-
-def map_indices(body: tuple[Stmt, ...], f: Callable[[Index], Index]) -> tuple[Stmt, ...]:
-    """The statements with `f` of each index in place of the index."""
-    return tuple(_map_indices(s, f) for s in body)
-
-
-def _map_indices(s: Stmt, f: Callable[[Index], Index]) -> Stmt:
-    match s:
-        case Let() | Assign():
-            return replace(s, expr=_map_index(s.expr, f))
-        case Declare():
-            return replace(s, start=_map_index(s.start, f))
-        case Array():
-            return replace(s, start=None if s.start is None else _map_index(s.start, f))
-        case Store() | Select():
-            return replace(s, index=f(s.index))
-        case Accumulate():
-            return replace(s, index=None if s.index is None else f(s.index))
-        case If():
-            tests = tuple((f(index), low, high) for index, low, high in s.tests)
-            return If(tests, map_indices(s.body, f))
-        case For():
-            return replace(s, body=map_indices(s.body, f))
-        case Transpose():
-            source = replace(s.source, index=f(s.source.index))
-            return replace(s, target_index=f(s.target_index), source=source)
-        case Tile():
-            a, b = (replace(e, index=f(e.index)) for e in (s.a, s.b))
-            return replace(s, a=a, b=b, epilogue=map_indices(s.epilogue, f))
-
-
-def _map_index(e: Expr, f: Callable[[Index], Index]) -> Expr:
-    return replace(e, index=f(e.index)) if isinstance(e, (Load, FromIndex)) else e
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from .nest import (
     Literal,
     Load,
     Ref,
+    Simple,
     Stmt,
 )
 
-Simple = Ref | Literal
 Steps = Generator["Steps", Any, Simple]
 """A computation of an element that stops where it needs another, and is sent its value."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .nest import Expr, For, If, Kernel, Let, Load, Stmt, Store, Tile, Transpose
+from .nest import Kernel
+from .traverse import Rewrite
 
 
 def merge_buffers(kernel: Kernel, kept: int, dropped: int) -> Kernel:
@@ -20,35 +21,14 @@ def merge_buffers(kernel: Kernel, kept: int, dropped: int) -> Kernel:
     ]
     buffers = list(kernel.buffers)
     del params[drop], buffers[drop]
-    return replace(
-        kernel, params=tuple(params), buffers=tuple(buffers), body=_renamed(kernel.body, old, new)
-    )
+    body = _Renamed(old, new).body(kernel.body)
+    return replace(kernel, params=tuple(params), buffers=tuple(buffers), body=body)
 
 
-def _renamed(body: tuple[Stmt, ...], old: str, new: str) -> tuple[Stmt, ...]:
-    return tuple(_statement(s, old, new) for s in body)
+class _Renamed(Rewrite):
+    def __init__(self, old: str, new: str) -> None:
+        self.old = old
+        self.new = new
 
-
-def _statement(s: Stmt, old: str, new: str) -> Stmt:
-    match s:
-        case Let():
-            return replace(s, expr=_expr(s.expr, old, new))
-        case Store():
-            return replace(s, buffer=new) if s.buffer == old else s
-        case For() | If():
-            return replace(s, body=_renamed(s.body, old, new))
-        case Transpose():
-            target = new if s.target == old else s.target
-            return replace(s, target=target, source=_load(s.source, old, new))
-        case Tile():
-            a, b = (_load(e, old, new) for e in (s.a, s.b))
-            return replace(s, a=a, b=b, epilogue=_renamed(s.epilogue, old, new))
-    return s
-
-
-def _expr(e: Expr, old: str, new: str) -> Expr:
-    return _load(e, old, new) if isinstance(e, Load) else e
-
-
-def _load(e: Load, old: str, new: str) -> Load:
-    return replace(e, buffer=new) if e.buffer == old else e
+    def name(self, name: str) -> str:
+        return self.new if name == self.old else name
