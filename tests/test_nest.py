@@ -239,6 +239,8 @@ NOT_IN_PLACE = {
     ),
     "in blocks of columns that overlap": (For(I, columns(2)), For(I, columns(2, start=1))),
     "in blocks of rows that overlap": (*blocks(2), *blocks(2, start=3)),
+    "every time again": nest(load(at(J)), store(at(J))),
+    "where iterations meet": nest(load(at(I) + at(J)), store(at(I) + at(J))),
     "written twice": (*nest(load(HERE), store()), *nest(load(HERE), store())),
 }  # fmt: skip
 
