@@ -22,7 +22,6 @@ from .emit.interface import Interface
 from .emit.layout import Member, StateLayout, lay_out
 from .emit.program import Emitted, ProgramPrinter
 from .graph import Graph, verify
-from .lower.bind import EntryPlan, Place, Roles, bind
 from .lower.cuts import cut_loops
 from .lower.kernels import lower_group
 from .lower.naming import KernelNames
@@ -34,6 +33,8 @@ from .passes.layout import apply_layouts, layout_costs, updated_together
 from .passes.materialise import materialise
 from .passes.simplify import simplify
 from .passes.squeeze import squeeze_units
+from .plan.bind import bind
+from .plan.steps import EntryPlan, Place, Roles
 
 
 @dataclass(frozen=True)

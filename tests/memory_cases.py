@@ -13,10 +13,10 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from gradc.passes import order
-from gradc.passes.memory import Storage
-from gradc.passes.offsets import Buffer
-from gradc.passes.order import InPlace, Task, TaskId, lower_bound_all_orders, peak, schedule
+from gradc.plan import order
+from gradc.plan.memory import Storage
+from gradc.plan.offsets import Buffer
+from gradc.plan.order import InPlace, Task, TaskId, lower_bound_all_orders, peak, schedule
 
 DATA = Path(__file__).parent / "data" / "memory"
 

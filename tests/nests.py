@@ -15,10 +15,10 @@ from compiled import job_of
 
 from gradc.graph import Graph
 from gradc.interpret import interpret
-from gradc.lower.bind import Call, Place
 from gradc.lower.execute import execute, unwritten
 from gradc.lower.nest import Kernel, Param
 from gradc.pipeline import Job, compile_program
+from gradc.plan.steps import Call, Place
 from gradc.program.core import Options
 from gradc.trace import trace_tree
 

@@ -26,7 +26,7 @@ from gradc.dtypes import c_name
 from gradc.emit.calls import CallPrinter
 from gradc.emit.entry import Entry
 from gradc.emit.writer import Writer
-from gradc.lower.bind import Call, Place
+from gradc.plan.steps import Call, Place
 from gradc.program.core import Core
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")

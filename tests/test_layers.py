@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("autodiff",),
     ("nn", "optim", "passes"),
     ("lower",),
+    ("plan",),
     ("emit",),
     ("toolchain",),
     ("pipeline",),

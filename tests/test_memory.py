@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from memory_cases import DATA, Program, some_program, training_step
 
-from gradc.passes import memory
-from gradc.passes.memory import MemoryPlan, PlannedBuffer, Storage, plan
-from gradc.passes.offsets import Buffer, check
-from gradc.passes.order import InPlace, Task
+from gradc.plan import memory
+from gradc.plan.memory import MemoryPlan, PlannedBuffer, Storage, plan
+from gradc.plan.offsets import Buffer, check
+from gradc.plan.order import InPlace, Task
 
 
 def test_a_training_step_is_planned_at_its_bound() -> None:
@@ -193,8 +193,8 @@ def test_a_long_program_fits_the_picture() -> None:
 def test_results_do_not_depend_on_the_hash_seed() -> None:
     program = (
         "from tests.memory_cases import instance, training_step\n"
-        "from gradc.passes.offsets import place\n"
-        "from gradc.passes.memory import plan\n"
+        "from gradc.plan.offsets import place\n"
+        "from gradc.plan.memory import plan\n"
         "print(sorted(place(instance('deep_speech')).items()))\n"
         "print(plan(*training_step()).report())\n"
     )

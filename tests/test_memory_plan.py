@@ -17,10 +17,9 @@ import pytest
 
 import gradc as gd
 from gradc import nn, optim
-from gradc.lower import bind
-from gradc.passes import memory, offsets
-from gradc.passes.memory import MemoryPlan
-from gradc.passes.offsets import Buffer
+from gradc.plan import bind, memory, offsets
+from gradc.plan.memory import MemoryPlan
+from gradc.plan.offsets import Buffer
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 ROWS, WIDTH, CLASSES = 16, 24, 5

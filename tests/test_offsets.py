@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_cases import instance
 
-from gradc.passes import offsets
-from gradc.passes.offsets import Buffer, arena_bytes, check, lower_bound, place
+from gradc.plan import offsets
+from gradc.plan.offsets import Buffer, arena_bytes, check, lower_bound, place
 
 
 @st.composite

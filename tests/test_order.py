@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from memory_cases import Program, some_program
 
-from gradc.passes import order
-from gradc.passes.order import Task, TaskId, peak, schedule
+from gradc.plan import order
+from gradc.plan.order import Task, TaskId, peak, schedule
 
 
 def touched(name: str, tasks: Sequence[Task]) -> bool:

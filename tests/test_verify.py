@@ -12,10 +12,10 @@ from nests import lowered
 from nests import run as run_nests
 
 import gradc as gd
-from gradc.lower.bind import EntryPlan
-from gradc.lower.verify import verify_calls
-from gradc.passes.memory import MemoryPlan
-from gradc.passes.offsets import PlanError
+from gradc.plan.check import verify_calls
+from gradc.plan.memory import MemoryPlan
+from gradc.plan.offsets import PlanError
+from gradc.plan.steps import EntryPlan
 from gradc.trace import trace_tree
 
 V = np.sin(np.arange(272) + 1.0).reshape(16, 17, 1)
@@ -152,7 +152,7 @@ def test_a_call_left_out_is_noticed(plan):
 def test_the_checks_are_no_assertions():
     """`python -O` drops assertions; the checks of a plan stay."""
     program = (
-        "from gradc.passes.memory import PlannedBuffer, check\n"
+        "from gradc.plan.memory import PlannedBuffer, check\n"
         "check([PlannedBuffer('a', 0, 64, 0, 2), PlannedBuffer('b', 0, 64, 1, 3)], 64)\n"
     )
     done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True)

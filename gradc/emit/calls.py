@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..dtypes import DType, c_name, item_bytes, limits, short
-from ..lower.bind import Call, Phase, Place
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import RESERVED
+from ..plan.steps import Call, Phase, Place
 from .entry import Argument, Check, Entry
 from .interface import Interface
 from .layout import PARAMS, StateLayout

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..dtypes import DType, item_bytes
-from ..lower.bind import EntryPlan
+from ..plan.steps import EntryPlan
 
 Scope = Literal["", "params", "state"]
 """What of the state a function takes: nothing, the parameters alone, or all of it."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import GONE, Node
-from ..passes.memory import MemoryPlan
+from ..plan.memory import MemoryPlan
 from ..program import KernelInfo
 from ..spans import character
 from .view import EntryView, View

@@ -12,9 +12,9 @@ from pathlib import PurePath
 
 from ..errors import ArgumentError, fail
 from ..graph import Graph, Node
-from ..lower.bind import Place
-from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job
+from ..plan.memory import MemoryPlan
+from ..plan.steps import Place
 from ..program import Function, KernelInfo, Program, TrainStep
 from ..program.describe import kernel_infos
 

@@ -26,8 +26,8 @@ from ..graph import Graph
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import ARGUMENTS, PROGRAMS
 from ..lower.target import TARGETS
-from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled, Job, Leaf, compile_program
+from ..plan.memory import MemoryPlan
 from ..trace import Traced, user_span
 from ..tree import Tree
 from .describe import KernelInfo, Stage, kernel_infos, node_of_line, stages

@@ -17,8 +17,8 @@ from typing import Any
 
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
-from ..passes.memory import MemoryPlan
 from ..pipeline import Job
+from ..plan.memory import MemoryPlan
 from ..trace import Traced, current_trace, spec_of, trace_tree
 from ..trace import argument_names as trace_names
 from ..trace.given import need_arguments, need_function, need_specs

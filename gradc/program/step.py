@@ -19,8 +19,8 @@ import numpy as np
 from ..dtypes import Spec
 from ..errors import ArgumentError, ShapeError, fail, user_errors
 from ..graph import Graph
-from ..passes.memory import MemoryPlan
 from ..pipeline import Leaf
+from ..plan.memory import MemoryPlan
 from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
 from .core import Core, Options, make_options, program_name

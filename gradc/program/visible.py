@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..passes.memory import MemoryPlan
 from ..pipeline import Compiled
+from ..plan.memory import MemoryPlan
 from .core import Core
 from .describe import KernelInfo, Stage
 

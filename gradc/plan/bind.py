@@ -9,83 +9,19 @@ cannot be, it is computed aside and copied in at the end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import Literal
 
 from ..dtypes import item_bytes, short
 from ..graph import Graph
+from ..lower.inplace import in_place_pairs
+from ..lower.nest import Kernel
+from ..lower.rename import merge_buffers
 from ..ops.table import Kind
-from ..passes.memory import MemoryPlan, Storage, plan
-from ..passes.offsets import StorageId
-from ..passes.order import InPlace, Task, schedule
-from .inplace import in_place_pairs
-from .nest import Kernel
-from .rename import merge_buffers
-from .verify import verify_calls
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a buffer lives. `key` says which one of its kind it is; `name` is for people alone.
-
-    The key is a leaf of the state, the position of an argument or output, the node id of a constant
-    or of a value in the arena, or the number of the kernel whose scratch it is, of which `part`
-    counts the pieces.
-    """
-
-    kind: Literal["state", "argument", "output", "constant", "arena", "scratch"]
-    key: int
-    name: str = field(default="", compare=False)
-    part: int = 0
-
-    @property
-    def in_arena(self) -> bool:
-        return self.kind in ("arena", "scratch")
-
-
-class Phase(Enum):
-    """The part of a training step that a call belongs to."""
-
-    FORWARD = "forward"
-    TURN = "turn"
-    BACKWARD = "backward"
-    UPDATE = "update"
-    COPY = "copy"
-
-
-@dataclass(frozen=True)
-class Roles:
-    """What the inputs and outputs of an entry point's graph are, by node id."""
-
-    inputs: Mapping[int, Place]
-    outputs: Mapping[int, Place]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One kernel call, or (kernel None) the copy of a finished value into the state.
-
-    `places` are handed over in order (target and source of a copy). `reads` and `writes` give for
-    each the node whose value is read or written there, if any; scratch holds no value.
-    """
-
-    kernel: Kernel | None
-    places: tuple[Place, ...]
-    phase: Phase
-    reads: tuple[int | None, ...]
-    writes: tuple[int | None, ...]
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class EntryPlan:
-    """The body of one entry point."""
-
-    calls: tuple[Call, ...]
-    memory: MemoryPlan
-    graph: Graph
-    roles: Roles
+from .check import verify_calls
+from .memory import Storage, plan
+from .offsets import StorageId
+from .order import InPlace, Task, schedule
+from .steps import Call, EntryPlan, Phase, Place, Roles
 
 
 def bind(

@@ -12,13 +12,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ..dtypes import item_bytes
-from ..passes.offsets import PlanError
-
-if TYPE_CHECKING:
-    from .bind import Call, EntryPlan, Place
+from .offsets import PlanError
+from .steps import Call, EntryPlan, Place
 
 Span = tuple[int, int]
 
