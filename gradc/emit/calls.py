@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..dtypes import DType, c_name, item_bytes, limits, short
+from ..dtypes import DType, c_name, item_bytes, limits
 from ..lower.pointwise import Names, identifier
 from ..lower.reserved import RESERVED
 from ..plan.steps import Call, Phase, Place
 from .entry import Argument, Check, Entry
 from .interface import Interface
 from .layout import PARAMS, StateLayout
+from .passing import operands
 from .writer import Writer
 
 PHASES = {
@@ -33,13 +34,15 @@ PHASES = {
 @dataclass(frozen=True)
 class CallPrinter:
     """Prints entry points. `kernels` names the function of each call, `constants` the array of each
-    constant; `made_for` is the name of the kernel that a function was printed for.
+    constant; `made_for` is the name of the kernel that a function was printed for, and `order` says
+    which of a kernel's parameters is its first, second, ... one.
     """
 
     interface: Interface
     kernels: Mapping[tuple[str, int], tuple[str, int, int]]
     constants: Mapping[tuple[str, int], str]
     made_for: Mapping[str, str]
+    order: Mapping[str, tuple[int, ...]]
 
     def entry(self, e: Entry) -> Writer:
         """One call of the entry point."""
@@ -138,11 +141,11 @@ class CallPrinter:
         """The table of the arena: a pointer for each buffer the calls use."""
         used: dict[Place, tuple[DType, tuple[int, ...]]] = {}
         for call in e.plan.calls:
-            params = () if call.kernel is None else (*call.kernel.params, *call.kernel.scratch)
-            for p, place in zip(params, call.places, strict=False):  # a copy's are known by then
-                if place.in_arena:
-                    used.setdefault(place, (p.dtype, p.shape))
+            for o in () if call.kernel is None else operands(call, e.plan):
+                if o.place.in_arena:  # a copy's are known by then
+                    used.setdefault(o.place, (o.param.dtype, o.param.shape))
         found: dict[Place, str] = {}
+        rows = []
         planned_of = e.plan.memory.by_id
         for place in sorted(used, key=lambda p: (planned_of[p].first, planned_of[p].name)):
             dtype, shape = used[place]
@@ -150,22 +153,28 @@ class CallPrinter:
             found[place] = names.fresh(identifier(place.name))
             field, at = self.interface.arena_field(dtype), planned.offset // item_bytes(dtype)
             where = f"&arena->{field}[{at}]"
-            live = f"kernels {planned.first + 1}-{planned.last}"
-            shown = f"/* {short(dtype, shape)}, {live} */"
-            w.line(f"{c_name(dtype)} *const {found[place]} = {where}; {shown}")
+            if planned.over in found:
+                where = found[planned.over]
+            first, last = planned.first + 1, planned.last
+            live = f"calls {first}-{last}" if first < last else f"call {first}"
+            shown = f"{list(shape)}, {live}" if shape else live
+            rows.append((f"{c_name(dtype)} *const {found[place]} = {where};", shown))
+        w.table(rows)
         return found
 
     def _call(
         self, w: Writer, e: Entry, position: int, call: Call, names: Mapping[Place, str]
     ) -> None:
-        args = [self._expression(e, place, names) for place in call.places]
         if call.kernel is None:
+            args = [self._expression(e, place, names) for place in call.places]
             w.need("string.h")
             w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
             return
         name = self.kernels[(e.name, position)][0]
         if self.made_for[name] != call.kernel.name:
             w.comment(f"{call.kernel.name}, which is the same function on other arrays:")
+        places = {o.position: o.place for o in operands(call, e.plan)}
+        args = [self._expression(e, places[position], names) for position in self.order[name]]
         w.call(name, args, ";", call.kernel.nodes)
 
     def _expression(self, e: Entry, place: Place, names: Mapping[Place, str]) -> str:

@@ -7,6 +7,7 @@ locals.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from ..dtypes import DType, c_name, is_float, item_bytes
@@ -41,6 +42,7 @@ from .expressions import (
     op_headers,
     operand_dtype,
 )
+from .passing import Operand
 from .writer import Writer
 
 
@@ -50,10 +52,17 @@ def vector_type(dtype: DType, lanes: int) -> str:
 
 
 def param_text(p: Param) -> str:
+    """The declaration of a parameter."""
     if p.scalar:
-        return f"const {c_name(p.dtype)} {p.name}"
+        return f"{c_name(p.dtype)} {p.name}"
     const = "" if p.written else "const "
     return f"{const}{c_name(p.dtype)} *restrict {p.name}"
+
+
+def param_comment(o: Operand) -> str:
+    """What is said of a parameter: the part it plays, and its shape."""
+    shape = str(list(o.param.shape)) if o.param.shape else ""
+    return f"{o.mark} {shape}".strip()
 
 
 class KernelPrinter:
@@ -66,13 +75,13 @@ class KernelPrinter:
         self.sizes = {p.name: p.size for p in params}
         self.scalars = frozenset(p.name for p in params if p.scalar)
 
-    def function(self, name: str) -> None:
-        """The whole function under the given name."""
+    def function(self, name: str, operands: Sequence[Operand]) -> None:
+        """The whole function under the given name, with its parameters in the given order."""
         k, w = self.kernel, self.w
         w.need("gradc_base.h")
         w.comment("\n".join((k.title, *k.notes)), k.nodes)
-        params = [param_text(p) for p in (*k.params, *k.scratch)]
-        w.call(f"GRADC_KERNEL void {name}", params, "", k.nodes)
+        rows = [(param_text(o.param), param_comment(o)) for o in operands]
+        w.parameters(f"GRADC_KERNEL void {name}", rows, k.nodes)
         with w.block("", k.nodes):
             self.statements(k.body)
 

@@ -24,6 +24,7 @@ from .interface import Interface
 from .kernel import KernelPrinter
 from .needs import runtime_files, runtime_headers, standard_headers
 from .parameters import write_load
+from .passing import operands
 from .state import write_init, write_layout_checks, write_values
 from .writer import Writer
 
@@ -58,6 +59,7 @@ class ProgramPrinter:
         self.functions = Names(RESERVED | own)
         self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
         self.made_for: dict[str, str] = {}
+        self.order: dict[str, tuple[int, ...]] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[tuple[str, int], str] = {}
 
@@ -66,7 +68,9 @@ class ProgramPrinter:
         self._constants()
         for entry in self.entries:
             self._kernels(entry)
-        calls = CallPrinter(self.interface, self.kernels, self.constant_names, self.made_for)
+        calls = CallPrinter(
+            self.interface, self.kernels, self.constant_names, self.made_for, self.order
+        )
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
             if entry.repeats:
@@ -155,8 +159,9 @@ class ProgramPrinter:
             name = self.functions.fresh(call.kernel.name)
             self.shared[key] = name
             self.made_for[name] = call.kernel.name
-            w = Writer()
-            KernelPrinter(call.kernel, w).function(name)
+            w, handed = Writer(), operands(call, e.plan)
+            self.order[name] = tuple(o.position for o in handed)
+            KernelPrinter(call.kernel, w).function(name, handed)
             w.line()
             first = len(self.body.lines) + 1
             self._append(e.name, w)

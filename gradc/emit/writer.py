@@ -8,7 +8,7 @@ no line has trailing space.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 WIDTH = 100
@@ -82,6 +82,31 @@ class Writer:
         rows[-1] = rows[-1].rstrip(",") + ")" + end
         for row in rows:
             self.line(f"    {row}", nodes)
+
+    def parameters(
+        self, head: str, rows: Sequence[tuple[str, str]], nodes: Iterable[int] = ()
+    ) -> None:
+        """`head(` and a line for each parameter, with its comment."""
+        self.line(f"{head}(", nodes)
+        ends = [*[","] * (len(rows) - 1), ")"]
+        texts = zip(rows, ends, strict=True)
+        self.table([(f"    {text}{end}", comment) for (text, comment), end in texts], nodes)
+
+    def table(self, rows: Sequence[tuple[str, str]], nodes: Iterable[int] = ()) -> None:
+        """A line for each text, with its comment behind it; the comments below one another if they
+        fit, each above its line if it does not.
+        """
+        room = WIDTH - 4 * self._depth
+        said = [(text, f" /* {comment} */" if comment else "") for text, comment in rows]
+        width = max((len(text) for text, comment in said if comment), default=0)
+        if any(width + len(comment) > room for _, comment in said):
+            width = 0
+        for text, comment in said:
+            if len(text.ljust(width) + comment) > room:
+                indent = " " * (len(text) - len(text.lstrip()))
+                self.line(f"{indent}{comment.lstrip()}", nodes)
+                comment = ""
+            self.line(text.ljust(width) + comment, nodes)
 
     def folded(self, text: str, prefix: str, end: str) -> None:
         """A paragraph of a comment that is open already, each line after `prefix`, then `end`."""

@@ -16,7 +16,10 @@ static_assert(offsetof(by_hand_state, seed) == 24, "the place is as planned");
 /* loss f32[]; by_hand.py:21
  * loss = (x + y) * z */
 GRADC_KERNEL void forward_loss(
-    const float *restrict x, const float *restrict y, const float *restrict z, float *restrict loss)
+    float *restrict loss, /* out */
+    const float *restrict x,
+    const float *restrict y,
+    const float *restrict z)
 {
     const float x_at = *x;
     const float y_at = *y;
@@ -29,8 +32,11 @@ GRADC_KERNEL void forward_loss(
 /* z f32[]; by_hand.py:50
  * z = z - (lr * (x + y)) */
 GRADC_KERNEL void update_z(
-    const float lr, const float *restrict x, const float *restrict y, const float *restrict z_2,
-    float *restrict z)
+    float *restrict z, /* out */
+    const float *restrict z_2,
+    const float *restrict x,
+    const float *restrict y,
+    float lr)
 {
     const float z_at = *z_2;
     const float x_at = *x;
@@ -43,7 +49,10 @@ GRADC_KERNEL void update_z(
 
 /* x f32[]; by_hand.py:50
  * x = x - (lr * z) */
-GRADC_KERNEL void update_x(const float lr, float *restrict x, const float *restrict z)
+GRADC_KERNEL void update_x(
+    float *restrict x, /* in-out */
+    const float *restrict z,
+    float lr)
 {
     const float x_at = *x;
     const float z_at = *z;
@@ -54,7 +63,8 @@ GRADC_KERNEL void update_x(const float lr, float *restrict x, const float *restr
 
 /* step u64[]; by_hand.py:50
  * step = step + 1 */
-GRADC_KERNEL void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(
+    uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);
@@ -65,15 +75,15 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
 int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *arena)
 {
     by_hand_params *const params = &state->params;
-    float *const z = &arena->f32[0]; /* f32[], kernels 2-6 */
+    float *const z = &arena->f32[0]; /* calls 2-6 */
 
     /* forward pass */
-    forward_loss(&params->x, &params->y, &params->z, loss);
+    forward_loss(loss, &params->x, &params->y, &params->z);
     /* the rest of the state */
-    update_z(lr, &params->x, &params->y, &params->z, z);
-    update_x(lr, &params->x, &params->z);
+    update_z(z, &params->z, &params->x, &params->y, lr);
+    update_x(&params->x, &params->z, lr);
     /* update_y, which is the same function on other arrays: */
-    update_x(lr, &params->y, &params->z);
+    update_x(&params->y, &params->z, lr);
     update_step(&state->step);
     /* new values of the state that could not be written in place */
     memcpy(&params->z, z, 4);
@@ -84,7 +94,7 @@ int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *are
 int by_hand_evaluate(const by_hand_params *params, float *loss)
 {
 
-    forward_loss(&params->x, &params->y, &params->z, loss);
+    forward_loss(loss, &params->x, &params->y, &params->z);
     return BY_HAND_OK;
 }
 

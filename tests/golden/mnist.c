@@ -24,8 +24,10 @@ static_assert(offsetof(mnist_state, seed) == 814216, "the place is as planned");
 /* fc1_relu f32[64, 128]; mnist.py:28
  * fc1_relu = relu((x @ fc1_weight) + fc1_bias) */
 GRADC_KERNEL void forward_fc1_relu(
-    const float *restrict fc1_weight, const float *restrict fc1_bias, const float *restrict x,
-    float *restrict fc1_relu)
+    float *restrict fc1_relu,         /* out [64, 128] */
+    const float *restrict x,          /* [64, 784] */
+    const float *restrict fc1_weight, /* [784, 128] */
+    const float *restrict fc1_bias)   /* [128] */
 {
     for (size_t j = 0; j < 128; j += 16) {
         for (size_t i = 0; i < 64; i += 4) {
@@ -65,8 +67,11 @@ GRADC_KERNEL void forward_fc1_relu(
 /* fc2 f32[64, 10]; mnist.py:28
  * fc2 = (fc1_relu @ fc2_weight) + fc2_bias */
 GRADC_KERNEL void forward_fc2(
-    const float *restrict fc2_weight, const float *restrict fc2_bias,
-    const float *restrict fc1_relu, float *restrict fc2, float *restrict fc2_weight_panel)
+    float *restrict fc2,              /* out [64, 10] */
+    const float *restrict fc1_relu,   /* [64, 128] */
+    const float *restrict fc2_weight, /* [128, 10] */
+    const float *restrict fc2_bias,   /* [10] */
+    float *restrict fc2_weight_panel) /* scratch [128, 4] */
 {
     for (size_t i = 0; i < 64; i += 4) {
         gradc_f32x8 acc[4] = {{0}};
@@ -160,9 +165,14 @@ GRADC_KERNEL void forward_fc2(
  * mul_4 = lr * momentum_fc2_bias
  * fc2_bias = fc2_bias - mul_4 */
 GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
-    const float lr, float *restrict fc2_bias, float *restrict momentum_fc2_bias,
-    const int32_t *restrict y, const float *restrict fc2, float *restrict loss,
-    float *restrict accuracy, float *restrict d_fc2)
+    float *restrict loss,              /* out */
+    float *restrict accuracy,          /* out */
+    float *restrict d_fc2,             /* out [64, 10] */
+    float *restrict fc2_bias,          /* in-out [10] */
+    float *restrict momentum_fc2_bias, /* in-out [10] */
+    const int32_t *restrict y,         /* [64] */
+    const float *restrict fc2,         /* [64, 10] */
+    float lr)
 {
     float exp_row[10];
     float sum_total = 0.0f;
@@ -244,8 +254,11 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
 /* d_fc1 f32[64, 128]; gradient of mnist.py:28
  * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight.T) */
 GRADC_KERNEL void backward_d_fc1(
-    const float *restrict fc2_weight, const float *restrict fc1_relu, const float *restrict d_fc2,
-    float *restrict d_fc1, float *restrict fc2_weight_panel)
+    float *restrict d_fc1,            /* out [64, 128] */
+    const float *restrict fc1_relu,   /* [64, 128] */
+    const float *restrict d_fc2,      /* [64, 10] */
+    const float *restrict fc2_weight, /* [128, 10] */
+    float *restrict fc2_weight_panel) /* scratch [10, 16] */
 {
     for (size_t j = 0; j < 128; j += 16) {
         gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * 10], 10, 16, 10);
@@ -293,8 +306,11 @@ GRADC_KERNEL void backward_d_fc1(
  * mul_3 = lr * momentum_fc2_weight
  * fc2_weight = fc2_weight - mul_3 */
 GRADC_KERNEL void update_fc2_weight(
-    const float lr, float *restrict fc2_weight, float *restrict momentum_fc2_weight,
-    const float *restrict fc1_relu, const float *restrict d_fc2)
+    float *restrict fc2_weight,          /* in-out [128, 10] */
+    float *restrict momentum_fc2_weight, /* in-out [128, 10] */
+    const float *restrict fc1_relu,      /* [64, 128] */
+    const float *restrict d_fc2,         /* [64, 10] */
+    float lr)
 {
     for (size_t i = 0; i < 128; i += 16) {
         for (size_t j = 0; j < 10; j += 5) {
@@ -341,8 +357,10 @@ GRADC_KERNEL void update_fc2_weight(
  * momentum_fc1_bias = (0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias))
  * fc1_bias = fc1_bias - (lr * ((0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias)))) */
 GRADC_KERNEL void update_fc1_bias(
-    const float lr, float *restrict fc1_bias, float *restrict momentum_fc1_bias,
-    const float *restrict d_fc1)
+    float *restrict fc1_bias,          /* in-out [128] */
+    float *restrict momentum_fc1_bias, /* in-out [128] */
+    const float *restrict d_fc1,       /* [64, 128] */
+    float lr)
 {
     float d_params_fc1_bias_total[128];
     for (size_t k = 0; k < 128; ++k) {
@@ -379,8 +397,11 @@ GRADC_KERNEL void update_fc1_bias(
  * mul_3 = lr * momentum_fc1_weight
  * fc1_weight = fc1_weight - mul_3 */
 GRADC_KERNEL void update_fc1_weight(
-    const float lr, float *restrict fc1_weight, float *restrict momentum_fc1_weight,
-    const float *restrict x, const float *restrict d_fc1)
+    float *restrict fc1_weight,          /* in-out [784, 128] */
+    float *restrict momentum_fc1_weight, /* in-out [784, 128] */
+    const float *restrict x,             /* [64, 784] */
+    const float *restrict d_fc1,         /* [64, 128] */
+    float lr)
 {
     for (size_t j = 0; j < 128; j += 16) {
         for (size_t i = 0; i < 774; i += 6) {
@@ -462,7 +483,8 @@ GRADC_KERNEL void update_fc1_weight(
 
 /* step u64[]; mnist.py:39
  * step = step + 1 */
-GRADC_KERNEL void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(
+    uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);
@@ -488,8 +510,10 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
  * sum_4 = sum(cast)
  * accuracy = sum_4 / 64 */
 GRADC_KERNEL void forward_loss(
-    const int32_t *restrict y, const float *restrict fc2, float *restrict loss,
-    float *restrict accuracy)
+    float *restrict loss,      /* out */
+    float *restrict accuracy,  /* out */
+    const int32_t *restrict y, /* [64] */
+    const float *restrict fc2) /* [64, 10] */
 {
     float sum_total = 0.0f;
     float sum_total_2 = 0.0f;
@@ -550,24 +574,24 @@ int mnist_step(
 
     mnist_params *const params = &state->params;
     mnist_params *const momentum = &state->momentum;
-    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-5 */
-    float *const fc2 = &arena->f32[8192]; /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = &arena->f32[8832]; /* f32[128, 4], kernels 2-2 */
-    float *const d_fc2 = &arena->f32[16384]; /* f32[64, 10], kernels 3-5 */
-    float *const fc2_weight_panel_2 = &arena->f32[17024]; /* f32[10, 16], kernels 4-4 */
-    float *const d_fc1 = &arena->f32[8192]; /* f32[64, 128], kernels 4-7 */
+    float *const fc1_relu = &arena->f32[0];               /* [64, 128], calls 1-5 */
+    float *const fc2 = &arena->f32[8192];                 /* [64, 10], calls 2-3 */
+    float *const fc2_weight_panel = &arena->f32[8832];    /* [128, 4], call 2 */
+    float *const d_fc2 = &arena->f32[16384];              /* [64, 10], calls 3-5 */
+    float *const fc2_weight_panel_2 = &arena->f32[17024]; /* [10, 16], call 4 */
+    float *const d_fc1 = &arena->f32[8192];               /* [64, 128], calls 4-7 */
 
     /* forward pass */
-    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
-    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
+    forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
+    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
     /* the forward pass ends in the loss, where the backward pass begins */
     loss_and_d_fc2_and_fc2_bias(
-        lr, params->fc2_bias, momentum->fc2_bias, y, fc2, loss, accuracy, d_fc2);
+        loss, accuracy, d_fc2, params->fc2_bias, momentum->fc2_bias, y, fc2, lr);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
-    backward_d_fc1(params->fc2_weight, fc1_relu, d_fc2, d_fc1, fc2_weight_panel_2);
-    update_fc2_weight(lr, params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2);
-    update_fc1_bias(lr, params->fc1_bias, momentum->fc1_bias, d_fc1);
-    update_fc1_weight(lr, params->fc1_weight, momentum->fc1_weight, x, d_fc1);
+    backward_d_fc1(d_fc1, fc1_relu, d_fc2, params->fc2_weight, fc2_weight_panel_2);
+    update_fc2_weight(params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2, lr);
+    update_fc1_bias(params->fc1_bias, momentum->fc1_bias, d_fc1, lr);
+    update_fc1_weight(params->fc1_weight, momentum->fc1_weight, x, d_fc1, lr);
     /* the rest of the state */
     update_step(&state->step);
     return MNIST_OK;
@@ -612,25 +636,25 @@ int mnist_evaluate(
         }
     }
 
-    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-2 */
-    float *const fc2 = &arena->f32[8192]; /* f32[64, 10], kernels 2-3 */
-    float *const fc2_weight_panel = &arena->f32[8832]; /* f32[128, 4], kernels 2-2 */
+    float *const fc1_relu = &arena->f32[0];            /* [64, 128], calls 1-2 */
+    float *const fc2 = &arena->f32[8192];              /* [64, 10], calls 2-3 */
+    float *const fc2_weight_panel = &arena->f32[8832]; /* [128, 4], call 2 */
 
-    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
-    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, fc2, fc2_weight_panel);
-    forward_loss(y, fc2, loss, accuracy);
+    forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
+    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
+    forward_loss(loss, accuracy, y, fc2);
     return MNIST_OK;
 }
 
 /* predict: out f32[64, 10] from x f32[64, 784]. */
 int mnist_predict(const mnist_params *params, float *out, const float *x, mnist_arena *arena)
 {
-    float *const fc1_relu = &arena->f32[0]; /* f32[64, 128], kernels 1-2 */
-    float *const fc2_weight_panel = &arena->f32[8192]; /* f32[128, 4], kernels 2-2 */
+    float *const fc1_relu = &arena->f32[0];            /* [64, 128], calls 1-2 */
+    float *const fc2_weight_panel = &arena->f32[8192]; /* [128, 4], call 2 */
 
-    forward_fc1_relu(params->fc1_weight, params->fc1_bias, x, fc1_relu);
+    forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     /* forward_out, which is the same function on other arrays: */
-    forward_fc2(params->fc2_weight, params->fc2_bias, fc1_relu, out, fc2_weight_panel);
+    forward_fc2(out, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
     return MNIST_OK;
 }
 

@@ -45,9 +45,14 @@ static_assert(offsetof(neuron_state, seed) == 24, "the place is as planned");
  * mul_10 = lr * neg_3
  * w2 = w2 - mul_10 */
 GRADC_KERNEL void loss_and_w2(
-    const float lr, float *restrict w0, float *restrict w1, float *restrict w2,
-    const float *restrict x, const float *restrict y, float *restrict loss,
-    float *restrict accuracy)
+    float *restrict loss,     /* out */
+    float *restrict accuracy, /* out */
+    float *restrict w0,       /* in-out */
+    float *restrict w1,       /* in-out */
+    float *restrict w2,       /* in-out */
+    const float *restrict x,  /* [1, 2] */
+    const float *restrict y,  /* [1] */
+    float lr)
 {
     const float w0_at = *w0;
     const float x_at = x[0];
@@ -92,7 +97,8 @@ GRADC_KERNEL void loss_and_w2(
 
 /* step u64[]; neuron.py:33
  * step = step + 1 */
-GRADC_KERNEL void update_step(uint64_t *restrict step)
+GRADC_KERNEL void update_step(
+    uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
     const uint64_t add = step_at + UINT64_C(1);
@@ -103,9 +109,13 @@ GRADC_KERNEL void update_step(uint64_t *restrict step)
  * loss = square((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) - y)
  * accuracy = ((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5) */
 GRADC_KERNEL void forward_loss(
-    const float *restrict w0, const float *restrict w1, const float *restrict w2,
-    const float *restrict x, const float *restrict y, float *restrict loss,
-    float *restrict accuracy)
+    float *restrict loss,     /* out */
+    float *restrict accuracy, /* out */
+    const float *restrict w0,
+    const float *restrict x,  /* [1, 2] */
+    const float *restrict w1,
+    const float *restrict w2,
+    const float *restrict y)  /* [1] */
 {
     const float w0_at = *w0;
     const float x_at = x[0];
@@ -134,8 +144,11 @@ GRADC_KERNEL void forward_loss(
 /* out f32[]; neuron.py:17
  * out = 1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2))) */
 GRADC_KERNEL void forward_out(
-    const float *restrict w0, const float *restrict w1, const float *restrict w2,
-    const float *restrict x, float *restrict out)
+    float *restrict out,     /* out */
+    const float *restrict w0,
+    const float *restrict x, /* [1, 2] */
+    const float *restrict w1,
+    const float *restrict w2)
 {
     const float w0_at = *w0;
     const float x_at = x[0];
@@ -160,7 +173,7 @@ int neuron_step(
     neuron_params *const params = &state->params;
 
     /* the forward pass ends in the loss, where the backward pass begins */
-    loss_and_w2(lr, &params->w0, &params->w1, &params->w2, x, y, loss, accuracy);
+    loss_and_w2(loss, accuracy, &params->w0, &params->w1, &params->w2, x, y, lr);
     /* the rest of the state */
     update_step(&state->step);
     return NEURON_OK;
@@ -190,7 +203,7 @@ int neuron_evaluate(
     const neuron_params *params, float *loss, float *accuracy, const float *x, const float *y)
 {
 
-    forward_loss(&params->w0, &params->w1, &params->w2, x, y, loss, accuracy);
+    forward_loss(loss, accuracy, &params->w0, x, &params->w1, &params->w2, y);
     return NEURON_OK;
 }
 
@@ -198,7 +211,7 @@ int neuron_evaluate(
 int neuron_predict(const neuron_params *params, float *out, const float *x)
 {
 
-    forward_out(&params->w0, &params->w1, &params->w2, x, out);
+    forward_out(out, &params->w0, x, &params->w1, &params->w2);
     return NEURON_OK;
 }
 
