@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "gradc"
 
 # Lowest first. Rooms on one line stand beside each other: neither may import the other.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("forks", "namespace", "spans"),
+    ("cnames", "forks", "namespace", "spans"),
     ("diagnostics",),
     ("calls",),
     ("errors",),

@@ -284,8 +284,8 @@ def test_a_kernel_reads_as_a_listing():
         "    var sum f32 = 0.0  #2",
         "    for j < 7",
         "        let x_at f32 = x[7*i + j]  #0",
-        "        let mul f32 = mul(x_at, x_at)  #1",
-        "        sum = sum(sum, mul)  #2",
+        "        let product f32 = mul(x_at, x_at)  #1",
+        "        sum = sum(sum, product)  #2",
         "    y0[i] = sum  #2",
     ]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..cnames import Names, identifier
 from ..dtypes import DType, c_name, item_bytes, limits
-from ..lower.pointwise import Names, identifier
 from ..lower.reserved import RESERVED
 from ..plan.steps import Call, Phase, Place
 from .entry import Argument, Check, Entry

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import textwrap
 
+from ..cnames import Names
 from ..dtypes import c_name, is_bool, is_float
-from ..lower.pointwise import Names
 from ..lower.reserved import GLOBAL
 from .entry import Argument, Entry
 from .expressions import literal

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..cnames import Names
 from ..dtypes import DType, c_name, is_bool, item_bytes, short, u8
-from ..lower.pointwise import Names
 from ..lower.reserved import ACCESS
 from .entry import Argument, Check, Entry, aligned
 from .layout import StateLayout

@@ -97,16 +97,18 @@ class KernelPrinter:
         w = self.w
         match s:
             case Let():
-                w.line(f"const {c_name(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes)
+                w.statement(
+                    f"const {c_name(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes
+                )
             case Declare():
-                w.line(f"{c_name(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
+                w.statement(f"{c_name(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
             case Array():
                 self._array(s)
             case Assign():
-                w.line(f"{s.name} = {self._expr(s.expr)};", s.nodes)
+                w.statement(f"{s.name} = {self._expr(s.expr)};", s.nodes)
             case Store():
                 target = element(s.buffer, s.index, self.sizes[s.buffer])
-                w.line(f"{target} = {self._expr(s.expr)};", s.nodes)
+                w.statement(f"{target} = {self._expr(s.expr)};", s.nodes)
             case Accumulate():
                 self._accumulate(s)
             case Select():
@@ -167,10 +169,10 @@ class KernelPrinter:
         self.w.need(*op_headers(OPS[s.op], s.dtype))
         compound = OPS[s.op].compound
         if is_float(s.dtype) and compound:
-            self.w.line(f"{target} {compound} {value};", s.nodes)
+            self.w.statement(f"{target} {compound} {value};", s.nodes)
             return
         text = apply_text(s.op, (target, value), s.dtype, s.dtype)
-        self.w.line(f"{target} = {text};", s.nodes)
+        self.w.statement(f"{target} = {text};", s.nodes)
 
     def _select(self, s: Select) -> None:
         """Take a better value, or the first NaN, and never leave a NaN again."""
@@ -202,7 +204,7 @@ class KernelPrinter:
                     with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
                         column = f"[{s.var.name}]" if t.vectors * t.lanes > 1 else ""
                         value = f"{sums}[{t.row.name}]{column}"
-                        w.line(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
+                        w.statement(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
                         self.statements(s.body)
                 else:
                     self.statement(s)
@@ -245,7 +247,7 @@ class KernelPrinter:
                 w.line(f"memcpy(&b[v], &{t.b.buffer}[{start}], sizeof b[v]);", t.nodes)
         with w.loop(t.row.name, t.rows):
             a = self._expr(t.a)
-            w.line(f"const {c_name(t.dtype)} a = {a};", t.nodes)
+            w.statement(f"const {c_name(t.dtype)} a = {a};", t.nodes)
             if one:
                 w.line(f"acc[{t.row.name}] += a * b;", t.nodes)
                 return

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..cnames import Names, identifier
 from ..dtypes import DType, item_bytes
-from ..lower.pointwise import Names, identifier
 from ..lower.reserved import MEMBERS
 
 CACHE_LINE = 64

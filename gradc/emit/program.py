@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+from ..cnames import Names
 from ..dtypes import c_name, short
 from ..lower.alike import signature
-from ..lower.pointwise import Names
 from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS, Target
 from ..ops.table import Kind

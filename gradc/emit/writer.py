@@ -32,6 +32,21 @@ class Writer:
         self.lines.append(("    " * self._depth + text).rstrip())
         self.nodes.append(tuple(nodes))
 
+    def statement(self, text: str, nodes: Iterable[int] = ()) -> None:
+        """A statement of the form `target = expression;`, folded where it is too long: behind the
+        equals sign, and between the words of what is still too long then.
+        """
+        room = WIDTH - 4 * self._depth
+        if len(text) <= room:
+            self.line(text, nodes)
+            return
+        target, equals, value = text.partition(" = ")
+        parts = textwrap.wrap(value or target, room - 4, break_long_words=False)
+        if equals:
+            parts = [f"{target} =", *parts]
+        for k, part in enumerate(parts):
+            self.line(part if k == 0 else f"    {part}", nodes)
+
     @contextmanager
     def block(self, head: str, nodes: Iterable[int] = (), end: str = "}") -> Iterator[None]:
         """`head {`, the lines written inside, and the closing brace."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from math import prod
 
+from ..cnames import identifier
 from ..dtypes import F64, DType
 from ..graph import Node
 from ..index import Index, Indices, Rem, Var, at, flatten
 from ..passes.cost import CHAIN
 from .folds import is_long_sum, start_value, widen
 from .nest import Accumulate, Apply, Array, Declare, For, If, Let, Literal, Load, Ref, Simple, Store
-from .pointwise import Body, identifier
+from .pointwise import Body, noun
 
 NewArray = Callable[[str, DType, int], tuple[str, bool]]
 
@@ -47,7 +48,7 @@ class Carried:
 
     def start(self, outside: Body) -> None:
         """Before the row loops."""
-        base = identifier(f"{self.node.name or self.node.op}_total")
+        base = identifier(f"{self.node.name or noun(self.node)}_total")
         dtype = self.node.dtype
         if not self.shape:
             dtype = F64 if self.long else dtype
@@ -57,7 +58,7 @@ class Carried:
             return
         if self.long:
             self.wide = self._cleared(base, F64, outside)
-            base = identifier(f"{self.node.name or self.node.op}_block")
+            base = identifier(f"{self.node.name or noun(self.node)}_block")
         self.name = self._cleared(base, dtype, outside)
 
     def _cleared(self, base: str, dtype: DType, outside: Body) -> str:
@@ -112,7 +113,7 @@ class Carried:
         if not self.shape:
             if not self.long:
                 return lambda _: Ref(self.name, dtype)
-            result = outside.fresh(identifier(node.name or node.op))
+            result = outside.fresh(identifier(node.name or noun(node)))
             single = Apply("cast", (Ref(self.name, F64),), dtype)
             outside.statements.append(Let(result, single, nodes))
             return lambda _: Ref(result, dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..cnames import identifier
 from ..dtypes import F32, F64, DType
 from ..graph import Node
 from ..index import Index, Var, at
@@ -28,7 +29,7 @@ from .nest import (
     Simple,
     Stmt,
 )
-from .pointwise import Body, identifier
+from .pointwise import Body
 
 
 def start_value(op: str, dtype: DType) -> Literal:
@@ -145,7 +146,7 @@ def start_fold(
     those that an accumulator takes in the whole loop.
     """
     op = op or node.op
-    fold = Fold(op, node.dtype, (node.id,), identifier(node.name or op), width)
+    fold = Fold(op, node.dtype, (node.id,), identifier(node.name or OPS[op].noun or op), width)
     if is_long_sum(op, node.dtype, additions):
         fold.total = fold.declare(f"{fold.base}_total", F64, body)
         return fold

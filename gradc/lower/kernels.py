@@ -7,14 +7,15 @@ kernel.
 
 from __future__ import annotations
 
+from ..cnames import Names
 from ..graph import Graph, Node
 from ..ops.table import Kind
 from ..passes.fuse import Group
 from .contraction import Contraction
 from .naming import KernelNames
 from .nest import Kernel, Param
-from .pointwise import Elements, Names
-from .reserved import RESERVED
+from .pointwise import Elements
+from .reserved import LOCALS
 from .rows import RowNest
 from .target import Target
 
@@ -22,7 +23,7 @@ from .target import Target
 def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) -> Kernel:
     """The kernel of `group`; `params[k]` is the buffer of node `buffers[k]`."""
     params: dict[int, Param] = {}
-    taken = Names(RESERVED)
+    taken = Names(LOCALS)
     members = frozenset(group.nodes)
 
     def stored(node_id: int) -> bool:

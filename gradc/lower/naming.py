@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..cnames import identifier
 from ..dtypes import short
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from ..passes.fuse import Group
 from .formula import formulas, steps
-from .pointwise import identifier
 
 LONGEST_NAME = 28
 

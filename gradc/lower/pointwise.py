@@ -7,17 +7,16 @@ one `Let`; the same element is computed once a scope; nothing is hoisted out of 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
+from ..cnames import Names, identifier
 from ..dtypes import DType, is_bool
 from ..graph import Graph, Node
 from ..index import Indices, Var, flatten
-from ..ops.table import Kind
+from ..ops.table import OPS, Kind
 from ..passes.views import sources
 from .nest import (
     Apply,
@@ -36,36 +35,6 @@ from .nest import (
 
 Steps = Generator["Steps", Any, Simple]
 """A computation of an element that stops where it needs another, and is sent its value."""
-
-
-@cache
-def identifier(text: str) -> str:
-    """`text` as the body of a C identifier."""
-    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_")
-    name = re.sub(r"__+", "_", name)
-    return f"v_{name}" if not name or name[0].isdigit() else name
-
-
-class Names:
-    """Hands out identifiers, none of which is in use in a scope that is still open."""
-
-    def __init__(self, reserved: frozenset[str]) -> None:
-        self._reserved = reserved
-        self._taken = set(reserved)
-
-    def fresh(self, base: str) -> str:
-        if base in self._reserved:
-            base = f"{base}_value"
-        name, count = base, 2
-        while name in self._taken:
-            name, count = f"{base}_{count}", count + 1
-        self._taken.add(name)
-        return name
-
-    def release(self, names: list[str]) -> None:
-        """These names may be used again."""
-        self._taken.difference_update(names)
-        self._taken |= self._reserved
 
 
 @dataclass
@@ -189,7 +158,7 @@ class Elements:
         args: list[Simple] = []
         for a in node.args:
             args.append((yield self._value(a, index, body)))
-        return self._let(Apply(node.op, tuple(args), node.dtype), node, home, node.op)
+        return self._let(Apply(node.op, tuple(args), node.dtype), node, home, noun(node))
 
     def _let(self, expr: Any, node: Node, home: Body, base: str) -> Ref:
         name = home.fresh(identifier(base))
@@ -228,6 +197,11 @@ def _finished(steps: Steps) -> Simple:
         else:
             stack.append(waits_for)
             sent = None
+
+
+def noun(node: Node) -> str:
+    """What a value without a name of its own is called."""
+    return OPS[node.op].noun or node.op
 
 
 def _outside(node: Node) -> Literal:

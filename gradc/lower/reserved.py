@@ -1,9 +1,10 @@
 """Words that a name in the generated C must not be.
 
-Enters: the op table. Leaves: `RESERVED`, for names within a function; `MEMBERS`, of a struct;
-`ARGUMENTS`, of entry points; `GLOBAL`, of functions; `PROGRAMS`, of programs. Always holds: a name
-outside of it is neither a keyword of C or C++, nor a type, macro or function that the generated
-text or the headers it includes rely on, whatever extensions of them a compiler turns on.
+Enters: the op table. Leaves: `LOCALS`, for names within a kernel; `RESERVED`, within an entry
+point; `MEMBERS`, of a struct; `ARGUMENTS`, of entry points; `GLOBAL`, of functions; `PROGRAMS`, of
+programs. Always holds: a name outside of it is neither a keyword of C or C++, nor a type, macro or
+function that the generated text or the headers it includes rely on, whatever extensions of them a
+compiler turns on; and a kernel's own names hide no function of <math.h> and <string.h>.
 """
 
 from __future__ import annotations
@@ -85,6 +86,10 @@ MATH = """
     tgamma ceil floor nearbyint rint lrint llrint round lround llround trunc fmod remainder remquo
     copysign nan nextafter nexttoward fdim fmax fmin fma
 """
+STRING = """
+    memchr memcmp strcat strchr strcmp strcoll strcpy strcspn strerror strlen strncat strncmp
+    strncpy strpbrk strrchr strspn strstr strtok strxfrm
+"""
 POSIX = """
     j0 j1 jn y0 y1 yn gamma lgamma_r drem finite significand scalb exp10 pow10 sincos isinff isnanf
     bcmp bcopy bzero index rindex ffs ffsl ffsll stpcpy stpncpy strdup strndup strnlen strsep
@@ -105,9 +110,8 @@ LIBRARY = """
     clearerr fclose feof ferror fflush fgetc fgets fopen fprintf fputc fputs fread freopen fscanf
     fseek ftell fwrite getc getchar gets perror printf putc putchar puts remove rename rewind scanf
     setbuf setvbuf snprintf sprintf sscanf tmpfile tmpnam ungetc vfprintf vprintf vsnprintf vsprintf
-    memchr memcmp strcat strchr strcmp strcoll strcpy strcspn strerror strlen strncat strncmp
-    strncpy strpbrk strrchr strspn strstr strtok strxfrm isalnum isalpha isblank iscntrl isdigit
-    isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper
+    isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit
+    tolower toupper
     asctime clock ctime difftime gmtime localtime mktime strftime time signal raise
 """
 FILES = """
@@ -126,10 +130,8 @@ WORDS = frozenset((KEYWORDS + HEADERS + MACROS).split()) | _families()
 RESERVED = WORDS | frozenset(OWN.split()) | _functions()
 MEMBERS = WORDS
 ARGUMENTS = (RESERVED - set(OWN.split())) | set(MANY.split())
-GLOBAL = (
-    RESERVED
-    | set((LIBRARY + POSIX).split())
-    | {f + end for f in MATH.split() for end in ("", "f", "l")}
-) - set(OWN.split())
+FUNCTIONS = {f + end for f in MATH.split() for end in ("", "f", "l")} | set(STRING.split())
+LOCALS = RESERVED | FUNCTIONS
+GLOBAL = (RESERVED | FUNCTIONS | set((LIBRARY + POSIX).split())) - set(OWN.split())
 PROGRAMS = GLOBAL | set(FILES.split())
 """A program gives its name to a header, a source file and all its functions."""

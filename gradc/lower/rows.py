@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
+from ..cnames import identifier
 from ..dtypes import DType, item_bytes
 from ..graph import Graph
 from ..index import Index, Indices, Var, at, flatten
@@ -21,7 +22,7 @@ from .carried import Carried
 from .flat import Loops, merged_loops, offsets_read
 from .folds import Fold, start_fold
 from .nest import Array, Load, Param, Ref, Store
-from .pointwise import Body, Elements, identifier
+from .pointwise import Body, Elements, noun
 from .sweep import additions, sweep
 
 AXES = "ijklmnpq"
@@ -202,7 +203,7 @@ class RowNest:
         if node_id not in self.kept:
             node = self.graph[node_id]
             size = prod(node.shape[self.domain.depth :])
-            name, on_stack = self._array(f"{node.name or node.op}_row", node.dtype, size)
+            name, on_stack = self._array(f"{node.name or noun(node)}_row", node.dtype, size)
             self.kept[node_id] = name
             if on_stack:
                 self.arrays.append(Array(name, node.dtype, size))

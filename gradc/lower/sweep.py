@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from ..cnames import Names
 from ..index import Index, Var, at
 from ..passes.cost import CHAIN
 from .folds import Fold
-from .pointwise import Body, Names
+from .pointwise import Body
 
 Visit = Callable[[tuple[Index, ...], Index | None, Body], None]
 

@@ -48,11 +48,11 @@ LIBM = 40.0  # a call that does not vectorise
 
 op("neg", unary(NUMBERS), reference=np.negative, vjp=lambda g, y, a: (-g,),
    c="-{0}", c_int="0 - {0}", wraps=True, notation=prefix("-"),
-   samples=both(floats(-2, 2), integers()))
+   noun="negated", samples=both(floats(-2, 2), integers()))
 op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign(),),
    c="fabs{f}({0})", headers=LIBM_H,
    c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
-   samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
+   noun="magnitude", samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
 op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
    c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}",
    c_int="({0} > 0) ? 1 : ({0} == 0) ? 0 : -1", cost=3,
@@ -60,14 +60,14 @@ op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
 op("square", unary(NUMBERS), reference=np.square, vjp=lambda g, y, a: (g * (2 * a),),
    c="{0} * {0}", wraps=True, samples=both(floats(-2, 2), integers()))
 op("reciprocal", unary(), reference=np.reciprocal, vjp=lambda g, y, a: (-g * y * y,),
-   c="1.0{f} / {0}", cost=4, samples=floats(0.5, 2), doc="`1 / x`")
+   c="1.0{f} / {0}", cost=4, noun="inverse", samples=floats(0.5, 2), doc="`1 / x`")
 op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
-   c="sqrt{f}({0})", headers=LIBM_H, cost=6, samples=floats(0.5, 4))
+   c="sqrt{f}({0})", headers=LIBM_H, cost=6, noun="root", samples=floats(0.5, 4))
 
 # exponentials and logarithms
 
 op("exp", unary(), reference=np.exp, vjp=lambda g, y, a: (g * y,),
-   c="gradc_exp{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3))
+   c="gradc_exp{f}({0})", headers=MATH, cost=TRANSCENDENTAL, noun="e", samples=floats(-3, 3))
 op("expm1", unary(), reference=np.expm1, vjp=lambda g, y, a: (g * (y + 1),),
    c="expm1{f}({0})", headers=LIBM_H, cost=LIBM, samples=floats(-2, 2),
    doc="`exp(x) - 1`, exact near 0")
@@ -146,15 +146,17 @@ op("erf", unary(), reference=_erf,
 # rounding: the derivative is zero wherever it exists
 
 op("floor", unary(), reference=np.floor, vjp=no_gradient,
-   c="floor{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8),
+   c="floor{f}({0})", headers=LIBM_H, noun="rounded_down", samples=floats(0.2, 0.8),
    doc="the greatest integer not above it")
 op("ceil", unary(), reference=np.ceil, vjp=no_gradient,
-   c="ceil{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8), doc="the least integer not below it")
+   c="ceil{f}({0})", headers=LIBM_H, noun="rounded_up", samples=floats(0.2, 0.8),
+   doc="the least integer not below it")
 op("round", unary(), reference=np.rint, vjp=no_gradient,
-   c="rint{f}({0})", headers=LIBM_H, samples=floats(0.6, 0.9),
+   c="rint{f}({0})", headers=LIBM_H, noun="rounded", samples=floats(0.6, 0.9),
    doc="to the nearest integer, halves to the even one")
 op("trunc", unary(), reference=np.trunc, vjp=no_gradient,
-   c="trunc{f}({0})", headers=LIBM_H, samples=floats(0.2, 0.8), doc="the integer part")
+   c="trunc{f}({0})", headers=LIBM_H, noun="whole", samples=floats(0.2, 0.8),
+   doc="the integer part")
 
 # fmt: on
 
@@ -190,22 +192,23 @@ def _share(g: Any, loses: Any, ties: Any) -> Any:
 # fmt: off
 op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
    c="{0} + {1}", wraps=True, notation=infix("+"), unnamed=True,
-   samples=both(floats(-2, 2, 2), integers(2)))
+   noun="sum", samples=both(floats(-2, 2, 2), integers(2)))
 op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
    c="{0} - {1}", wraps=True, notation=infix("-"), unnamed=True,
-   samples=both(floats(-2, 2, 2), integers(2)))
+   noun="difference", samples=both(floats(-2, 2, 2), integers(2)))
 op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b, g * a),
    c="{0} * {1}", wraps=True, notation=infix("*"), unnamed=True,
-   samples=both(floats(-2, 2, 2), integers(2)))
+   noun="product", samples=both(floats(-2, 2, 2), integers(2)))
 op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y / b),
    c="{0} / {1}", cost=4, notation=infix("/"), unnamed=True,
-   samples=floats(0.5, 2, 2))
+   noun="ratio", samples=floats(0.5, 2, 2))
 op("pow", binary(), reference=np.power,
    vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
                            g * (y * _base_of_log(a, b).log())),
-   c="pow{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2), doc="`a ** b`")
+   c="pow{f}({0}, {1})", headers=LIBM_H, cost=LIBM, noun="power", samples=floats(0.5, 2, 2),
+   doc="`a ** b`")
 op("atan2", binary(), reference=np.arctan2, vjp=lambda g, y, a, b: _atan2_vjp(g, a, b),
-   c="atan2{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2),
+   c="atan2{f}({0}, {1})", headers=LIBM_H, cost=LIBM, noun="angle", samples=floats(0.5, 2, 2),
    doc="the angle of the point (`b`, `a`), from -pi to pi")
 op("hypot", binary(), reference=np.hypot, vjp=lambda g, y, a, b: (g * (a / y), g * (b / y)),
    c="hypot{f}({0}, {1})", headers=LIBM_H, cost=LIBM, samples=floats(0.5, 2, 2),
@@ -217,18 +220,18 @@ op("logaddexp", binary(), reference=np.logaddexp,
 op("maximum", binary(NUMBERS), reference=np.maximum,
    vjp=lambda g, y, a, b: (_share(g, a < b, a == b), _share(g, b < a, a == b)),
    c="({0} > {1} || {0} != {0}) ? {0} : {1}", c_int="({0} > {1}) ? {0} : {1}",
-   samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
+   noun="larger", samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
 op("minimum", binary(NUMBERS), reference=np.minimum,
    vjp=lambda g, y, a, b: (_share(g, a > b, a == b), _share(g, b > a, a == b)),
    c="({0} < {1} || {0} != {0}) ? {0} : {1}", c_int="({0} < {1}) ? {0} : {1}",
-   samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
+   noun="smaller", samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
 # A value at a bound is its own; where the bounds have changed places, the upper one wins.
 op("clip", (Kind.ELEMENTWISE, elementwise_rule("f", 3)),
    reference=lambda x, low, high: np.minimum(np.maximum(x, low), high),
    vjp=lambda g, y, x, low, high: (
        ((x >= low) & (x <= high)).where(g, 0), ((x < low) & (low <= high)).where(g, 0),
        ((x > high) | (low > high)).where(g, 0)),
-   c="gradc_clip{f}({0}, {1}, {2})", headers=MATH, cost=2, samples=floats(-2, 2, 3),
+   c="gradc_clip{f}({0}, {1}, {2})", headers=MATH, cost=2, noun="clipped", samples=floats(-2, 2, 3),
    doc="the elements moved into [low, high]; NaN if one of the three is")
 
 # Division that rounds down. An integer over 0 is 0, as in NumPy; the least integer over -1 wraps.
@@ -237,7 +240,7 @@ op("floor_divide", binary(NUMBERS), reference=np.floor_divide, vjp=no_gradient,
    c_int="({1} == 0) ? 0 : ({1} == -1) ? ({t})(0ull - (unsigned long long){0})"
          " : {0} / {1} - ({0} % {1} != 0 && ({0} < 0) != ({1} < 0))",
    c_uint="({1} == 0) ? 0 : {0} / {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2), integers(2)),
+   noun="quotient", samples=both(floats(2.1, 2.9, 2), integers(2)),
    doc="`a / b` rounded down; an integer over 0 is 0")
 op("remainder", binary(NUMBERS), reference=np.remainder,
    vjp=lambda g, y, a, b: (g, -g * a.floor_divide(b)),
@@ -245,58 +248,64 @@ op("remainder", binary(NUMBERS), reference=np.remainder,
    c_int="({1} == 0 || {1} == -1) ? 0"
          " : {0} % {1} + (({0} % {1} != 0 && ({0} < 0) != ({1} < 0)) ? {1} : 0)",
    c_uint="({1} == 0) ? 0 : {0} % {1}", cost=LIBM,
-   samples=both(floats(2.1, 2.9, 2), integers(2)), doc="`a - b * floor(a / b)`, of the sign of `b`")
+   noun="rest", samples=both(floats(2.1, 2.9, 2), integers(2)),
+   doc="`a - b * floor(a / b)`, of the sign of `b`")
 
 # comparisons and logic: bools come out, so no gradient passes
 
 op("less", binary(ANY, result_bool=True), reference=np.less, c="{0} < {1}",
    notation=infix("<"),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+   noun="is_less", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal, c="{0} <= {1}",
    notation=infix("<="),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+   noun="is_at_most", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("greater", binary(ANY, result_bool=True), reference=np.greater, c="{0} > {1}",
    notation=infix(">"),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+   noun="is_greater", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal, c="{0} >= {1}",
    notation=infix(">="),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+   noun="is_at_least", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("equal", binary(ANY, result_bool=True), reference=np.equal, c="{0} == {1}",
    notation=infix("=="),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+   noun="is_equal", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal, c="{0} != {1}",
    notation=infix("!="),
-   samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", samples=bools(2),
+   noun="differs", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
+op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", noun="both",
+   samples=bools(2),
    doc="`a and b`")
-op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", samples=bools(2),
+op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", noun="either",
+   samples=bools(2),
    doc="`a or b`")
-op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", samples=bools(2),
+op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", noun="one_of_both",
+   samples=bools(2),
    doc="whether just one of them holds")
-op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", samples=bools(1), doc="`not x`")
+op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", noun="is_not", samples=bools(1),
+   doc="`not x`")
 op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}",
-   samples=floats(-2, 2, order=0), doc="whether it is NaN")
+   noun="is_nan", samples=floats(-2, 2, order=0), doc="whether it is NaN")
 op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0", headers=LIBM_H,
-   samples=floats(-2, 2, order=0), doc="whether it is infinite")
+   noun="is_infinite", samples=floats(-2, 2, order=0), doc="whether it is infinite")
 op("isfinite", unary(result_bool=True), reference=np.isfinite, c="isfinite({0}) != 0",
-   headers=LIBM_H, samples=floats(-2, 2, order=0), doc="whether it is neither infinite nor NaN")
+   headers=LIBM_H, noun="is_finite", samples=floats(-2, 2, order=0),
+   doc="whether it is neither infinite nor NaN")
 
 # bits. A shift by more than the width is 0 (-1 for a negative number shifted right), as in NumPy.
 
 op("bitwise_and", binary("iub"), reference=np.bitwise_and, c="{0} & {1}",
-   samples=both(integers(2), bools(2)))
+   noun="common_bits", samples=both(integers(2), bools(2)))
 op("bitwise_or", binary("iub"), reference=np.bitwise_or, c="{0} | {1}",
-   samples=both(integers(2), bools(2)))
+   noun="joined_bits", samples=both(integers(2), bools(2)))
 op("bitwise_xor", binary("iub"), reference=np.bitwise_xor, c="{0} ^ {1}",
-   samples=both(integers(2), bools(2)))
+   noun="other_bits", samples=both(integers(2), bools(2)))
 op("bitwise_invert", unary("iub"), reference=np.invert, c="!{0}", c_int="~{0}",
-   samples=both(integers(), bools(1)), doc="`~x`")
+   noun="inverted_bits", samples=both(integers(), bools(1)), doc="`~x`")
 op("bitwise_left_shift", binary("iu"), reference=np.left_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? (unsigned long long){0} << {1} : 0",
-   samples=integers(2), doc="`a << b`; 0 beyond the width")
+   noun="shifted", samples=integers(2), doc="`a << b`; 0 beyond the width")
 op("bitwise_right_shift", binary("iu"), reference=np.right_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? {0} >> {1} : {0} >> (8 * sizeof({t}) - 1) >> 1",
-   samples=integers(2), doc="`a >> b`; 0 or -1 beyond the width")
+   noun="shifted", samples=integers(2), doc="`a >> b`; 0 or -1 beyond the width")
 # fmt: on
 
 
@@ -358,14 +367,15 @@ def _bounded_samples() -> Iterator[Sample]:
 # fmt: off
 op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
    vjp=lambda g, y, c, a, b: (None, c.where(g, 0), c.where(0, g)),
-   c="{0} ? {1} : {2}", conditions=1, unnamed=True, samples=_where_samples)
+   c="{0} ? {1} : {2}", conditions=1, unnamed=True, noun="chosen", samples=_where_samples)
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
    vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", converts=True,
-   notation=unwritten, unnamed=True, samples=_cast_samples,
+   notation=unwritten, unnamed=True, noun="converted", samples=_cast_samples,
    internal=True, doc="the elements converted to `dtype`")
 op("to_integer", (Kind.ELEMENTWISE, to_integer_rule), reference=_to_integer,
    vjp=lambda g, y, a, dtype: (None,), c="gradc_to_{n}{f}({0})", headers=("gradc_convert.h",),
-   cost=4, converts=True, notation=unwritten, unnamed=True, samples=_to_integer_samples,
+   cost=4, converts=True, notation=unwritten, unnamed=True, noun="whole",
+   samples=_to_integer_samples,
    internal=True,
    doc="the integer part; what is out of range becomes the nearest in it, and NaN 0")
 op("stop_gradient", unary(ANY), reference=np.array, vjp=no_gradient, c="{0}", cost=0,

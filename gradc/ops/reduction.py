@@ -129,7 +129,8 @@ op("sum", _reduction("iuf"), vjp=_sum_vjp, wraps=True,
    start=lambda dtype: 0, samples=_samples("if"))
 op("prod", _reduction("iuf"), vjp=_prod_vjp, wraps=True,
    reference=lambda x, axes: np.prod(x, axes, dtype=np.asarray(x).dtype),
-   c="{0} * {1}", combine=np.multiply, compound="*=", start=lambda dtype: 1, samples=_samples("if"))
+   c="{0} * {1}", combine=np.multiply, compound="*=", start=lambda dtype: 1,
+   noun="product", samples=_samples("if"))
 op("max", _reduction("iuf", empty=False), reference=lambda x, axes: np.max(x, axes),
    vjp=_extremum_vjp, c="({1} > {0} || {1} != {1}) ? {1} : {0}", c_int="({1} > {0}) ? {1} : {0}",
    combine=np.maximum, start=_least, samples=_samples("if"), doc="NaN if any element is")
@@ -137,15 +138,17 @@ op("min", _reduction("iuf", empty=False), reference=lambda x, axes: np.min(x, ax
    vjp=_extremum_vjp, c="({1} < {0} || {1} != {1}) ? {1} : {0}", c_int="({1} < {0}) ? {1} : {0}",
    combine=np.minimum, start=_greatest, samples=_samples("if"), doc="NaN if any element is")
 op("all", _reduction("b"), reference=lambda x, axes: np.all(x, axes),
-   c="{0} && {1}", combine=np.logical_and, start=lambda dtype: True, samples=_samples("b"))
+   c="{0} && {1}", noun="all_hold", combine=np.logical_and,
+   start=lambda dtype: True, samples=_samples("b"))
 op("any", _reduction("b"), reference=lambda x, axes: np.any(x, axes),
-   c="{0} || {1}", combine=np.logical_or, start=lambda dtype: False, samples=_samples("b"))
+   c="{0} || {1}", noun="any_holds", combine=np.logical_or,
+   start=lambda dtype: False, samples=_samples("b"))
 op("argmax", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
    reference=lambda x, axes: np.argmax(x, axes[0]).astype(np.int32), better="greater", start=_least,
-   samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
+   noun="best", samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
    doc="the position of the first greatest element, or of the first NaN")
 op("argmin", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
    reference=lambda x, axes: np.argmin(x, axes[0]).astype(np.int32), better="less", start=_greatest,
-   samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
+   noun="least", samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
    doc="the position of the first least element, or of the first NaN")
 # fmt: on

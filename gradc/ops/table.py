@@ -77,7 +77,8 @@ class Op:
     interface's own. `doc` goes on where the name ends: it says what the formula does not.
 
     What readers see: `notation` is how formulas write the op; the result of an `unnamed` one is
-    called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`).
+    called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`); `noun` is what C
+    calls a result that has no name (`product`), where the op's own name would not do.
 
     What passes ask of an elementwise row: `marker`: the value is the argument's, the node only says
     something about it; `requires(attrs)` is the half-open range that a marker demands of every
@@ -130,6 +131,7 @@ class Op:
     without_units: Callable[[Attrs, Shape, Shape], Attrs] | None = None
     notation: Notation | None = None
     unnamed: bool = False
+    noun: str = ""
     doc: str = ""
 
 

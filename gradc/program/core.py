@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import functions  # noqa: F401  (gives traced values the functions of NumPy)
+from ..cnames import Names, identifier
 from ..dtypes import Spec
 from ..emit.example import example_main
 from ..errors import ArgumentError, BuildError, fail
 from ..forks import fork_safe_lock
 from ..graph import Graph
-from ..lower.pointwise import Names, identifier
 from ..lower.reserved import ARGUMENTS, PROGRAMS
 from ..lower.target import TARGETS
 from ..pipeline import Compiled, Job, Leaf, compile_program
