@@ -23,10 +23,10 @@ GRADC_KERNEL void forward_loss(
 {
     const float x_at = *x;
     const float y_at = *y;
-    const float add = x_at + y_at;
+    const float sum = x_at + y_at;
     const float z_at = *z;
-    const float mul = add * z_at;
-    *loss = mul;
+    const float product = sum * z_at;
+    *loss = product;
 }
 
 /* z f32[]; by_hand.py:50
@@ -41,10 +41,10 @@ GRADC_KERNEL void update_z(
     const float z_at = *z_2;
     const float x_at = *x;
     const float y_at = *y;
-    const float add = x_at + y_at;
-    const float mul = lr * add;
-    const float sub = z_at - mul;
-    *z = sub;
+    const float sum = x_at + y_at;
+    const float product = lr * sum;
+    const float difference = z_at - product;
+    *z = difference;
 }
 
 /* x f32[]; by_hand.py:50
@@ -56,9 +56,9 @@ GRADC_KERNEL void update_x(
 {
     const float x_at = *x;
     const float z_at = *z;
-    const float mul = lr * z_at;
-    const float sub = x_at - mul;
-    *x = sub;
+    const float product = lr * z_at;
+    const float difference = x_at - product;
+    *x = difference;
 }
 
 /* step u64[]; by_hand.py:50
@@ -67,8 +67,8 @@ GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
-    const uint64_t add = step_at + UINT64_C(1);
-    *step = add;
+    const uint64_t sum = step_at + UINT64_C(1);
+    *step = sum;
 }
 
 /* step: loss f32[] from lr f32[]; replaces the state. */

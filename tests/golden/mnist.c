@@ -55,8 +55,8 @@ GRADC_KERNEL void forward_fc1_relu(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_bias_at = fc1_bias[j + c];
-                    const float add = sum + fc1_bias_at;
-                    const float relu = (add < 0) ? 0.0f : add;
+                    const float sum_2 = sum + fc1_bias_at;
+                    const float relu = (sum_2 < 0) ? 0.0f : sum_2;
                     fc1_relu[(i + r) * 128 + j + c] = relu;
                 }
             }
@@ -92,8 +92,8 @@ GRADC_KERNEL void forward_fc2(
             for (size_t c = 0; c < 8; ++c) {
                 const float sum = tile[r][c];
                 const float fc2_bias_at = fc2_bias[c];
-                const float add = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c] = add;
+                const float sum_2 = sum + fc2_bias_at;
+                fc2[(i + r) * 10 + c] = sum_2;
             }
         }
     }
@@ -125,8 +125,8 @@ GRADC_KERNEL void forward_fc2(
             for (size_t c = 0; c < 2; ++c) {
                 const float sum = tile[r][c];
                 const float fc2_bias_at = fc2_bias[c + 8];
-                const float add = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c + 8] = add;
+                const float sum_2 = sum + fc2_bias_at;
+                fc2[(i + r) * 10 + c + 8] = sum_2;
             }
         }
     }
@@ -174,7 +174,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     const float *restrict fc2,         /* [64, 10] */
     float lr)
 {
-    float exp_row[10];
+    float e_row[10];
     float sum_total = 0.0f;
     float sum_total_2 = 0.0f;
     float d_params_fc2_bias_total[10];
@@ -183,71 +183,71 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     }
     for (size_t i = 0; i < 64; ++i) {
         float max = -INFINITY;
-        float argmax_value = -INFINITY;
-        int32_t argmax = 0;
+        float best_value = -INFINITY;
+        int32_t best = 0;
         float sum = 0.0f;
         const int32_t y_at = y[i];
         for (size_t j = 0; j < 10; ++j) {
             const float fc2_at = fc2[i * 10 + j];
             max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
-            if (fc2_at > argmax_value || (fc2_at != fc2_at && argmax_value == argmax_value)) {
-                argmax_value = fc2_at;
-                argmax = (int32_t)(j);
+            if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
+                best_value = fc2_at;
+                best = (int32_t)(j);
             }
             const int32_t position = (int32_t)(j);
-            const uint8_t equal = (uint8_t)(y_at == position);
-            const float where = equal ? (-0.015625f) : 0.0f;
-            const float neg = -where;
-            sum += neg;
+            const uint8_t is_equal = (uint8_t)(y_at == position);
+            const float chosen = is_equal ? (-0.015625f) : 0.0f;
+            const float negated = -chosen;
+            sum += negated;
         }
-        const uint8_t equal = (uint8_t)(argmax == y_at);
-        const float cast = (float)equal;
-        sum_total_2 += cast;
+        const uint8_t is_equal = (uint8_t)(best == y_at);
+        const float converted = (float)is_equal;
+        sum_total_2 += converted;
         float sum_2 = 0.0f;
         for (size_t j = 0; j < 10; ++j) {
             const float fc2_at = fc2[i * 10 + j];
-            const float sub = fc2_at - max;
-            const float exp = gradc_expf(sub);
-            exp_row[j] = exp;
-            sum_2 += exp;
+            const float difference = fc2_at - max;
+            const float e = gradc_expf(difference);
+            e_row[j] = e;
+            sum_2 += e;
         }
         float sum_3 = 0.0f;
-        const float div = sum / sum_2;
-        const float log = gradc_logf(sum_2);
+        const float ratio = sum / sum_2;
+        const float log_value = gradc_logf(sum_2);
         for (size_t j = 0; j < 10; ++j) {
             const int32_t position = (int32_t)(j);
-            const uint8_t equal_2 = (uint8_t)(y_at == position);
-            const float where = equal_2 ? (-0.015625f) : 0.0f;
-            const float kept = exp_row[j];
-            const float mul = div * kept;
-            const float add = where + mul;
-            d_fc2[i * 10 + j] = add;
+            const uint8_t is_equal_2 = (uint8_t)(y_at == position);
+            const float chosen = is_equal_2 ? (-0.015625f) : 0.0f;
+            const float kept = e_row[j];
+            const float product = ratio * kept;
+            const float sum_4 = chosen + product;
+            d_fc2[i * 10 + j] = sum_4;
             const float fc2_at = fc2[i * 10 + j];
-            const float sub = fc2_at - max;
-            const float sub_2 = sub - log;
-            const float where_2 = equal_2 ? sub_2 : 0.0f;
-            sum_3 += where_2;
-            d_params_fc2_bias_total[j] += add;
+            const float difference = fc2_at - max;
+            const float difference_2 = difference - log_value;
+            const float chosen_2 = is_equal_2 ? difference_2 : 0.0f;
+            sum_3 += chosen_2;
+            d_params_fc2_bias_total[j] += sum_4;
         }
         sum_total += sum_3;
     }
-    const float div = sum_total / 64.0f;
-    const float neg = -div;
-    *loss = neg;
-    const float div_2 = sum_total_2 / 64.0f;
-    *accuracy = div_2;
+    const float ratio = sum_total / 64.0f;
+    const float negated = -ratio;
+    *loss = negated;
+    const float ratio_2 = sum_total_2 / 64.0f;
+    *accuracy = ratio_2;
     for (size_t i = 0; i < 10; ++i) {
         const float momentum_fc2_bias_at = momentum_fc2_bias[i];
-        const float mul = 0.9f * momentum_fc2_bias_at;
+        const float product = 0.9f * momentum_fc2_bias_at;
         const float kept = d_params_fc2_bias_total[i];
         const float fc2_bias_at = fc2_bias[i];
-        const float mul_2 = 0.001f * fc2_bias_at;
-        const float add = kept + mul_2;
-        const float add_2 = mul + add;
-        momentum_fc2_bias[i] = add_2;
-        const float mul_3 = lr * add_2;
-        const float sub = fc2_bias_at - mul_3;
-        fc2_bias[i] = sub;
+        const float product_2 = 0.001f * fc2_bias_at;
+        const float sum = kept + product_2;
+        const float sum_2 = product + sum;
+        momentum_fc2_bias[i] = sum_2;
+        const float product_3 = lr * sum_2;
+        const float difference = fc2_bias_at - product_3;
+        fc2_bias[i] = difference;
     }
 }
 
@@ -287,9 +287,9 @@ GRADC_KERNEL void backward_d_fc1(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
-                    const uint8_t less_equal = (uint8_t)(fc1_relu_at <= 0.0f);
-                    const float where = less_equal ? 0.0f : sum;
-                    d_fc1[(i + r) * 128 + j + c] = where;
+                    const uint8_t is_at_most = (uint8_t)(fc1_relu_at <= 0.0f);
+                    const float chosen = is_at_most ? 0.0f : sum;
+                    d_fc1[(i + r) * 128 + j + c] = chosen;
                 }
             }
         }
@@ -338,15 +338,15 @@ GRADC_KERNEL void update_fc2_weight(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float momentum_fc2_weight_at = momentum_fc2_weight[(i + c) * 10 + j + r];
-                    const float mul = 0.9f * momentum_fc2_weight_at;
+                    const float product = 0.9f * momentum_fc2_weight_at;
                     const float fc2_weight_at = fc2_weight[(i + c) * 10 + j + r];
-                    const float mul_2 = 0.001f * fc2_weight_at;
-                    const float add = sum + mul_2;
-                    const float add_2 = mul + add;
-                    momentum_fc2_weight[(i + c) * 10 + j + r] = add_2;
-                    const float mul_3 = lr * add_2;
-                    const float sub = fc2_weight_at - mul_3;
-                    fc2_weight[(i + c) * 10 + j + r] = sub;
+                    const float product_2 = 0.001f * fc2_weight_at;
+                    const float sum_2 = sum + product_2;
+                    const float sum_3 = product + sum_2;
+                    momentum_fc2_weight[(i + c) * 10 + j + r] = sum_3;
+                    const float product_3 = lr * sum_3;
+                    const float difference = fc2_weight_at - product_3;
+                    fc2_weight[(i + c) * 10 + j + r] = difference;
                 }
             }
         }
@@ -374,16 +374,16 @@ GRADC_KERNEL void update_fc1_bias(
     }
     for (size_t i = 0; i < 128; ++i) {
         const float momentum_fc1_bias_at = momentum_fc1_bias[i];
-        const float mul = 0.9f * momentum_fc1_bias_at;
+        const float product = 0.9f * momentum_fc1_bias_at;
         const float kept = d_params_fc1_bias_total[i];
         const float fc1_bias_at = fc1_bias[i];
-        const float mul_2 = 0.001f * fc1_bias_at;
-        const float add = kept + mul_2;
-        const float add_2 = mul + add;
-        momentum_fc1_bias[i] = add_2;
-        const float mul_3 = lr * add_2;
-        const float sub = fc1_bias_at - mul_3;
-        fc1_bias[i] = sub;
+        const float product_2 = 0.001f * fc1_bias_at;
+        const float sum = kept + product_2;
+        const float sum_2 = product + sum;
+        momentum_fc1_bias[i] = sum_2;
+        const float product_3 = lr * sum_2;
+        const float difference = fc1_bias_at - product_3;
+        fc1_bias[i] = difference;
     }
 }
 
@@ -429,15 +429,15 @@ GRADC_KERNEL void update_fc1_weight(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c];
-                    const float mul = 0.9f * momentum_fc1_weight_at;
+                    const float product = 0.9f * momentum_fc1_weight_at;
                     const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
-                    const float mul_2 = 0.001f * fc1_weight_at;
-                    const float add = sum + mul_2;
-                    const float add_2 = mul + add;
-                    momentum_fc1_weight[(i + r) * 128 + j + c] = add_2;
-                    const float mul_3 = lr * add_2;
-                    const float sub = fc1_weight_at - mul_3;
-                    fc1_weight[(i + r) * 128 + j + c] = sub;
+                    const float product_2 = 0.001f * fc1_weight_at;
+                    const float sum_2 = sum + product_2;
+                    const float sum_3 = product + sum_2;
+                    momentum_fc1_weight[(i + r) * 128 + j + c] = sum_3;
+                    const float product_3 = lr * sum_3;
+                    const float difference = fc1_weight_at - product_3;
+                    fc1_weight[(i + r) * 128 + j + c] = difference;
                 }
             }
         }
@@ -465,16 +465,17 @@ GRADC_KERNEL void update_fc1_weight(
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
-                    const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c + 99072];
-                    const float mul = 0.9f * momentum_fc1_weight_at;
+                    const float momentum_fc1_weight_at =
+                        momentum_fc1_weight[(i + r) * 128 + j + c + 99072];
+                    const float product = 0.9f * momentum_fc1_weight_at;
                     const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c + 99072];
-                    const float mul_2 = 0.001f * fc1_weight_at;
-                    const float add = sum + mul_2;
-                    const float add_2 = mul + add;
-                    momentum_fc1_weight[(i + r) * 128 + j + c + 99072] = add_2;
-                    const float mul_3 = lr * add_2;
-                    const float sub = fc1_weight_at - mul_3;
-                    fc1_weight[(i + r) * 128 + j + c + 99072] = sub;
+                    const float product_2 = 0.001f * fc1_weight_at;
+                    const float sum_2 = sum + product_2;
+                    const float sum_3 = product + sum_2;
+                    momentum_fc1_weight[(i + r) * 128 + j + c + 99072] = sum_3;
+                    const float product_3 = lr * sum_3;
+                    const float difference = fc1_weight_at - product_3;
+                    fc1_weight[(i + r) * 128 + j + c + 99072] = difference;
                 }
             }
         }
@@ -487,8 +488,8 @@ GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
-    const uint64_t add = step_at + UINT64_C(1);
-    *step = add;
+    const uint64_t sum = step_at + UINT64_C(1);
+    *step = sum;
 }
 
 /* loss f32[], accuracy f32[]; mnist.py:34
@@ -519,45 +520,45 @@ GRADC_KERNEL void forward_loss(
     float sum_total_2 = 0.0f;
     for (size_t i = 0; i < 64; ++i) {
         float max = -INFINITY;
-        float argmax_value = -INFINITY;
-        int32_t argmax = 0;
+        float best_value = -INFINITY;
+        int32_t best = 0;
         for (size_t j = 0; j < 10; ++j) {
             const float fc2_at = fc2[i * 10 + j];
             max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
-            if (fc2_at > argmax_value || (fc2_at != fc2_at && argmax_value == argmax_value)) {
-                argmax_value = fc2_at;
-                argmax = (int32_t)(j);
+            if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
+                best_value = fc2_at;
+                best = (int32_t)(j);
             }
         }
         const int32_t y_at = y[i];
-        const uint8_t equal = (uint8_t)(argmax == y_at);
-        const float cast = (float)equal;
-        sum_total_2 += cast;
+        const uint8_t is_equal = (uint8_t)(best == y_at);
+        const float converted = (float)is_equal;
+        sum_total_2 += converted;
         float sum = 0.0f;
         for (size_t j = 0; j < 10; ++j) {
             const float fc2_at = fc2[i * 10 + j];
-            const float sub = fc2_at - max;
-            const float exp = gradc_expf(sub);
-            sum += exp;
+            const float difference = fc2_at - max;
+            const float e = gradc_expf(difference);
+            sum += e;
         }
         float sum_2 = 0.0f;
-        const float log = gradc_logf(sum);
+        const float log_value = gradc_logf(sum);
         for (size_t j = 0; j < 10; ++j) {
             const int32_t position = (int32_t)(j);
-            const uint8_t equal_2 = (uint8_t)(y_at == position);
+            const uint8_t is_equal_2 = (uint8_t)(y_at == position);
             const float fc2_at = fc2[i * 10 + j];
-            const float sub = fc2_at - max;
-            const float sub_2 = sub - log;
-            const float where = equal_2 ? sub_2 : 0.0f;
-            sum_2 += where;
+            const float difference = fc2_at - max;
+            const float difference_2 = difference - log_value;
+            const float chosen = is_equal_2 ? difference_2 : 0.0f;
+            sum_2 += chosen;
         }
         sum_total += sum_2;
     }
-    const float div = sum_total / 64.0f;
-    const float neg = -div;
-    *loss = neg;
-    const float div_2 = sum_total_2 / 64.0f;
-    *accuracy = div_2;
+    const float ratio = sum_total / 64.0f;
+    const float negated = -ratio;
+    *loss = negated;
+    const float ratio_2 = sum_total_2 / 64.0f;
+    *accuracy = ratio_2;
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];

@@ -56,43 +56,43 @@ GRADC_KERNEL void loss_and_w2(
 {
     const float w0_at = *w0;
     const float x_at = x[0];
-    const float mul = w0_at * x_at;
+    const float product = w0_at * x_at;
     const float w1_at = *w1;
     const float x_at_2 = x[1];
-    const float mul_2 = w1_at * x_at_2;
-    const float add = mul + mul_2;
+    const float product_2 = w1_at * x_at_2;
+    const float sum = product + product_2;
     const float w2_at = *w2;
-    const float add_2 = add + w2_at;
-    const float neg = -add_2;
-    const float exp = gradc_expf(neg);
-    const float add_3 = 1.0f + exp;
-    const float div = 1.0f / add_3;
+    const float sum_2 = sum + w2_at;
+    const float negated = -sum_2;
+    const float e = gradc_expf(negated);
+    const float sum_3 = 1.0f + e;
+    const float ratio = 1.0f / sum_3;
     const float y_at = *y;
-    const float sub = div - y_at;
-    const float square = sub * sub;
+    const float difference = ratio - y_at;
+    const float square = difference * difference;
     *loss = square;
-    const uint8_t greater = (uint8_t)(div > 0.5f);
-    const uint8_t greater_2 = (uint8_t)(y_at > 0.5f);
-    const uint8_t equal = (uint8_t)(greater == greater_2);
-    const float cast = (float)equal;
-    *accuracy = cast;
-    const float mul_3 = 2.0f * sub;
-    const float neg_2 = -mul_3;
-    const float mul_4 = neg_2 * div;
-    const float div_2 = mul_4 / add_3;
-    const float mul_5 = div_2 * exp;
-    const float neg_3 = -mul_5;
-    const float mul_6 = neg_3 * x_at;
-    const float mul_7 = lr * mul_6;
-    const float sub_2 = w0_at - mul_7;
-    *w0 = sub_2;
-    const float mul_8 = neg_3 * x_at_2;
-    const float mul_9 = lr * mul_8;
-    const float sub_3 = w1_at - mul_9;
-    *w1 = sub_3;
-    const float mul_10 = lr * neg_3;
-    const float sub_4 = w2_at - mul_10;
-    *w2 = sub_4;
+    const uint8_t is_greater = (uint8_t)(ratio > 0.5f);
+    const uint8_t is_greater_2 = (uint8_t)(y_at > 0.5f);
+    const uint8_t is_equal = (uint8_t)(is_greater == is_greater_2);
+    const float converted = (float)is_equal;
+    *accuracy = converted;
+    const float product_3 = 2.0f * difference;
+    const float negated_2 = -product_3;
+    const float product_4 = negated_2 * ratio;
+    const float ratio_2 = product_4 / sum_3;
+    const float product_5 = ratio_2 * e;
+    const float negated_3 = -product_5;
+    const float product_6 = negated_3 * x_at;
+    const float product_7 = lr * product_6;
+    const float difference_2 = w0_at - product_7;
+    *w0 = difference_2;
+    const float product_8 = negated_3 * x_at_2;
+    const float product_9 = lr * product_8;
+    const float difference_3 = w1_at - product_9;
+    *w1 = difference_3;
+    const float product_10 = lr * negated_3;
+    const float difference_4 = w2_at - product_10;
+    *w2 = difference_4;
 }
 
 /* step u64[]; neuron.py:33
@@ -101,8 +101,8 @@ GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     const uint64_t step_at = *step;
-    const uint64_t add = step_at + UINT64_C(1);
-    *step = add;
+    const uint64_t sum = step_at + UINT64_C(1);
+    *step = sum;
 }
 
 /* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23, neuron.py:24
@@ -119,26 +119,26 @@ GRADC_KERNEL void forward_loss(
 {
     const float w0_at = *w0;
     const float x_at = x[0];
-    const float mul = w0_at * x_at;
+    const float product = w0_at * x_at;
     const float w1_at = *w1;
     const float x_at_2 = x[1];
-    const float mul_2 = w1_at * x_at_2;
-    const float add = mul + mul_2;
+    const float product_2 = w1_at * x_at_2;
+    const float sum = product + product_2;
     const float w2_at = *w2;
-    const float add_2 = add + w2_at;
-    const float neg = -add_2;
-    const float exp = gradc_expf(neg);
-    const float add_3 = 1.0f + exp;
-    const float div = 1.0f / add_3;
+    const float sum_2 = sum + w2_at;
+    const float negated = -sum_2;
+    const float e = gradc_expf(negated);
+    const float sum_3 = 1.0f + e;
+    const float ratio = 1.0f / sum_3;
     const float y_at = *y;
-    const float sub = div - y_at;
-    const float square = sub * sub;
+    const float difference = ratio - y_at;
+    const float square = difference * difference;
     *loss = square;
-    const uint8_t greater = (uint8_t)(div > 0.5f);
-    const uint8_t greater_2 = (uint8_t)(y_at > 0.5f);
-    const uint8_t equal = (uint8_t)(greater == greater_2);
-    const float cast = (float)equal;
-    *accuracy = cast;
+    const uint8_t is_greater = (uint8_t)(ratio > 0.5f);
+    const uint8_t is_greater_2 = (uint8_t)(y_at > 0.5f);
+    const uint8_t is_equal = (uint8_t)(is_greater == is_greater_2);
+    const float converted = (float)is_equal;
+    *accuracy = converted;
 }
 
 /* out f32[]; neuron.py:17
@@ -152,18 +152,18 @@ GRADC_KERNEL void forward_out(
 {
     const float w0_at = *w0;
     const float x_at = x[0];
-    const float mul = w0_at * x_at;
+    const float product = w0_at * x_at;
     const float w1_at = *w1;
     const float x_at_2 = x[1];
-    const float mul_2 = w1_at * x_at_2;
-    const float add = mul + mul_2;
+    const float product_2 = w1_at * x_at_2;
+    const float sum = product + product_2;
     const float w2_at = *w2;
-    const float add_2 = add + w2_at;
-    const float neg = -add_2;
-    const float exp = gradc_expf(neg);
-    const float add_3 = 1.0f + exp;
-    const float div = 1.0f / add_3;
-    *out = div;
+    const float sum_2 = sum + w2_at;
+    const float negated = -sum_2;
+    const float e = gradc_expf(negated);
+    const float sum_3 = 1.0f + e;
+    const float ratio = 1.0f / sum_3;
+    *out = ratio;
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[1, 2], y f32[1], lr f32[]; replaces the state. */
