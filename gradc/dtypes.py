@@ -138,6 +138,11 @@ def c_name(dtype: DType) -> str:
     return C_NAMES[dtype]
 
 
+def c_local(dtype: DType) -> str:
+    """The C type of a value in a register: a bool is what C's own comparisons give, an `int`."""
+    return "int" if is_bool(dtype) else c_name(dtype)
+
+
 def as_dtype(value: object) -> DType:
     """Read anything that names a dtype (`gd.f32`, `"float32"`, `np.float32`, `float`)."""
     if isinstance(value, ScalarType):

@@ -122,7 +122,7 @@ def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) ->
     for position, arg in enumerate(args):
         text = text.replace(f"{{{position}}}", arg)
     exact = row.wraps and operand == result and not narrow
-    if not is_float(result) and not exact and not _is_exact(row, text):
+    if is_integer(result) and not exact and not _is_exact(row, text):
         return f"({c_name(result)})({text})"
     return text
 
@@ -177,5 +177,5 @@ def _apply(expr: Apply) -> str:
         if source == expr.dtype:
             return args[0]
         if is_bool(expr.dtype):
-            return f"(uint8_t)({args[0]} != 0)"
+            return f"{args[0]} != 0"
     return apply_text(expr.op, args, operand_dtype(expr), expr.dtype)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ..dtypes import DType, c_name, is_float, item_bytes
+from ..dtypes import DType, c_local, c_name, is_bool, is_float, item_bytes
 from ..index import Index, Var, substitute
 from ..lower.nest import (
     Accumulate,
@@ -25,6 +25,7 @@ from ..lower.nest import (
     Let,
     Literal,
     Param,
+    Ref,
     Select,
     Stmt,
     Store,
@@ -98,17 +99,17 @@ class KernelPrinter:
         match s:
             case Let():
                 w.statement(
-                    f"const {c_name(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes
+                    f"const {c_local(s.expr.dtype)} {s.name} = {self._expr(s.expr)};", s.nodes
                 )
             case Declare():
-                w.statement(f"{c_name(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
+                w.statement(f"{c_local(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
             case Array():
                 self._array(s)
             case Assign():
                 w.statement(f"{s.name} = {self._expr(s.expr)};", s.nodes)
             case Store():
                 target = element(s.buffer, s.index, self.sizes[s.buffer])
-                w.statement(f"{target} = {self._expr(s.expr)};", s.nodes)
+                w.statement(f"{target} = {self._stored(s.expr)};", s.nodes)
             case Accumulate():
                 self._accumulate(s)
             case Select():
@@ -139,6 +140,12 @@ class KernelPrinter:
     def _expr(self, expr: Expr) -> str:
         self._note(expr)
         return expression(expr, self.sizes, self.scalars)
+
+    def _stored(self, expr: Ref | Literal) -> str:
+        """A value as memory holds it: a bool is narrower there than in a register."""
+        text = self._expr(expr)
+        narrows = isinstance(expr, Ref) and is_bool(expr.dtype)
+        return f"({c_name(expr.dtype)}){text}" if narrows else text
 
     def _note(self, expr: Expr) -> None:
         """Note the headers that an expression needs."""
@@ -172,6 +179,8 @@ class KernelPrinter:
             self.w.statement(f"{target} {compound} {value};", s.nodes)
             return
         text = apply_text(s.op, (target, value), s.dtype, s.dtype)
+        if s.index is not None and is_bool(s.dtype):
+            text = f"({c_name(s.dtype)})({text})"
         self.w.statement(f"{target} = {text};", s.nodes)
 
     def _select(self, s: Select) -> None:

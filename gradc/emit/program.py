@@ -31,7 +31,10 @@ from .writer import Writer
 
 @dataclass
 class Emitted:
-    """The generated text, and where each line of the source comes from."""
+    """The generated text, and where each line of the source comes from.
+
+    `inner_loops` are the lines, from 1, of the loops that hold no other loop.
+    """
 
     source: str
     header: str
@@ -39,6 +42,7 @@ class Emitted:
     lines: list[tuple[str, tuple[int, ...]]]
     runtime: tuple[str, ...]
     kernels: dict[tuple[str, int], tuple[str, int, int]] = field(default_factory=dict)
+    inner_loops: tuple[int, ...] = ()
 
 
 class ProgramPrinter:
@@ -87,7 +91,9 @@ class ProgramPrinter:
         shift = len(head.lines)
         kernels = {k: (n, a + shift, b + shift) for k, (n, a, b) in self.kernels.items()}
         header, cdef = header_text(self.interface), cdef_text(self.interface)
-        return Emitted(text, header, cdef, lines, runtime_files(head.needs), kernels)
+        loops = tuple(line + 1 + shift for line in self.body.inner_loops)
+        runtime = runtime_files(head.needs)
+        return Emitted(text, header, cdef, lines, runtime, kernels, loops)
 
     def _append(self, entry: str, w: Writer) -> None:
         self.body.extend(w)

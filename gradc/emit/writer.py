@@ -21,6 +21,7 @@ class Writer:
         self.lines: list[str] = []
         self.nodes: list[tuple[int, ...]] = []
         self.needs: set[str] = set()
+        self.inner_loops: list[int] = []  # the lines, from 0, of those that hold no other
         self._depth = 0
 
     def need(self, *headers: str) -> None:
@@ -62,8 +63,11 @@ class Writer:
     ) -> Iterator[None]:
         """A loop over first <= name < extent."""
         advance = f"++{name}" if step == 1 else f"{name} += {step}"
+        line, inner = len(self.lines), len(self.inner_loops)
         with self.block(f"for (size_t {name} = {first}; {name} < {extent}; {advance})", nodes):
             yield
+        if len(self.inner_loops) == inner:
+            self.inner_loops.append(line)
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
         """A comment, folded to the line width; what would end it or mislead is not shown."""
@@ -136,6 +140,7 @@ class Writer:
 
     def extend(self, other: Writer) -> None:
         """Append what another writer holds."""
+        self.inner_loops += [len(self.lines) + line for line in other.inner_loops]
         self.lines += other.lines
         self.nodes += other.nodes
         self.needs |= other.needs
