@@ -195,12 +195,12 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
                 best = (int32_t)(j);
             }
             const int32_t position = (int32_t)(j);
-            const uint8_t is_equal = (uint8_t)(y_at == position);
+            const int is_equal = y_at == position;
             const float chosen = is_equal ? (-0.015625f) : 0.0f;
             const float negated = -chosen;
             sum += negated;
         }
-        const uint8_t is_equal = (uint8_t)(best == y_at);
+        const int is_equal = best == y_at;
         const float converted = (float)is_equal;
         sum_total_2 += converted;
         float sum_2 = 0.0f;
@@ -216,7 +216,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
         const float log_value = gradc_logf(sum_2);
         for (size_t j = 0; j < 10; ++j) {
             const int32_t position = (int32_t)(j);
-            const uint8_t is_equal_2 = (uint8_t)(y_at == position);
+            const int is_equal_2 = y_at == position;
             const float chosen = is_equal_2 ? (-0.015625f) : 0.0f;
             const float kept = e_row[j];
             const float product = ratio * kept;
@@ -287,7 +287,7 @@ GRADC_KERNEL void backward_d_fc1(
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r][c];
                     const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
-                    const uint8_t is_at_most = (uint8_t)(fc1_relu_at <= 0.0f);
+                    const int is_at_most = fc1_relu_at <= 0.0f;
                     const float chosen = is_at_most ? 0.0f : sum;
                     d_fc1[(i + r) * 128 + j + c] = chosen;
                 }
@@ -531,7 +531,7 @@ GRADC_KERNEL void forward_loss(
             }
         }
         const int32_t y_at = y[i];
-        const uint8_t is_equal = (uint8_t)(best == y_at);
+        const int is_equal = best == y_at;
         const float converted = (float)is_equal;
         sum_total_2 += converted;
         float sum = 0.0f;
@@ -545,7 +545,7 @@ GRADC_KERNEL void forward_loss(
         const float log_value = gradc_logf(sum);
         for (size_t j = 0; j < 10; ++j) {
             const int32_t position = (int32_t)(j);
-            const uint8_t is_equal_2 = (uint8_t)(y_at == position);
+            const int is_equal_2 = y_at == position;
             const float fc2_at = fc2[i * 10 + j];
             const float difference = fc2_at - max;
             const float difference_2 = difference - log_value;

@@ -71,9 +71,9 @@ GRADC_KERNEL void loss_and_w2(
     const float difference = ratio - y_at;
     const float square = difference * difference;
     *loss = square;
-    const uint8_t is_greater = (uint8_t)(ratio > 0.5f);
-    const uint8_t is_greater_2 = (uint8_t)(y_at > 0.5f);
-    const uint8_t is_equal = (uint8_t)(is_greater == is_greater_2);
+    const int is_greater = ratio > 0.5f;
+    const int is_greater_2 = y_at > 0.5f;
+    const int is_equal = is_greater == is_greater_2;
     const float converted = (float)is_equal;
     *accuracy = converted;
     const float product_3 = 2.0f * difference;
@@ -134,9 +134,9 @@ GRADC_KERNEL void forward_loss(
     const float difference = ratio - y_at;
     const float square = difference * difference;
     *loss = square;
-    const uint8_t is_greater = (uint8_t)(ratio > 0.5f);
-    const uint8_t is_greater_2 = (uint8_t)(y_at > 0.5f);
-    const uint8_t is_equal = (uint8_t)(is_greater == is_greater_2);
+    const int is_greater = ratio > 0.5f;
+    const int is_greater_2 = y_at > 0.5f;
+    const int is_equal = is_greater == is_greater_2;
     const float converted = (float)is_equal;
     *accuracy = converted;
 }
