@@ -239,6 +239,12 @@ NOT_IN_PLACE = {
     ),
     "in blocks of columns that overlap": (For(I, columns(2)), For(I, columns(2, start=1))),
     "in blocks of rows that overlap": (*blocks(2), *blocks(2, start=3)),
+    "rows that overlap": (
+        For(I, (For(J, (
+            *(For(Var("k", 2), (load(at(I) * 3 + at(J) * 2 + at(Var("k", 2))),)),),
+            *(For(Var("m", 2), (store(at(I) * 3 + at(J) * 2 + at(Var("m", 2)) * -1 + 1),)),),
+        )),)),
+    ),
     "every time again": nest(load(at(J)), store(at(J))),
     "where iterations meet": nest(load(at(I) + at(J)), store(at(I) + at(J))),
     "written twice": (*nest(load(HERE), store()), *nest(load(HERE), store())),

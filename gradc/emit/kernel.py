@@ -24,6 +24,7 @@ from ..lower.nest import (
     Kernel,
     Let,
     Literal,
+    LoopKind,
     Param,
     Ref,
     Select,
@@ -121,10 +122,7 @@ class KernelPrinter:
                         w.line("GRADC_TESTED")
                     self.statements(s.body)
             case For():
-                if s.lanes:
-                    w.line("GRADC_LANES")
-                with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
-                    self.statements(s.body)
+                self._loop(s)
             case Transpose():
                 w.need("gradc_simd.h")
                 target = f"&{s.target}[{index_text(s.target_index)}]"
@@ -155,6 +153,19 @@ class KernelPrinter:
             self.w.need(*op_headers(OPS[expr.op], operand_dtype(expr)))
             for arg in expr.args:
                 self._note(arg)
+
+    def _loop(self, s: For) -> None:
+        """The loop, behind what its kind tells the compiler."""
+        match s.kind:
+            case LoopKind.LANES:
+                self.w.line("GRADC_LANES")
+            case LoopKind.SERIAL:
+                pass
+            case _:
+                assert_never(s.kind)
+        start, stop = index_text(s.start), index_text(s.stop)
+        with self.w.loop(s.var.name, stop, s.nodes, step=s.var.step, first=start):
+            self.statements(s.body)
 
     def _test(self, index: Index, low: int, high: int) -> list[str]:
         text, bounds = index_text(index), index.bounds

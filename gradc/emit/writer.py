@@ -59,9 +59,14 @@ class Writer:
 
     @contextmanager
     def loop(
-        self, name: str, extent: int, nodes: Iterable[int] = (), step: int = 1, first: int = 0
+        self,
+        name: str,
+        extent: int | str,
+        nodes: Iterable[int] = (),
+        step: int = 1,
+        first: int | str = 0,
     ) -> Iterator[None]:
-        """A loop over first <= name < extent."""
+        """A loop over first <= name < extent; both are numbers, or expressions of outer names."""
         advance = f"++{name}" if step == 1 else f"{name} += {step}"
         line, inner = len(self.lines), len(self.inner_loops)
         with self.block(f"for (size_t {name} = {first}; {name} < {extent}; {advance})", nodes):

@@ -218,7 +218,7 @@ class _Cutter:
         """The loop in pieces, or, where that would be too much code, as it was."""
         name = s.var.name if tile else scope.inner().fresh(s.var.name)
         var = replace(s.var, name=name)
-        if not any(isinstance(inner, Tile) for inner in walk(s.body)):
+        if s.is_whole and not any(isinstance(inner, Tile) for inner in walk(s.body)):
             try:
                 found = self._pieces(s, var, lambda index: index, scope, tile)
             except _TooLargeError:
@@ -226,7 +226,9 @@ class _Cutter:
             else:
                 out += found
                 return
-        out.append(replace(s, var=var, body=tuple(self._piece(s, at(var), var, scope))))
+        low, high = (end if end is None else scope.index(end) for end in (s.low, s.high))
+        body = tuple(self._piece(s, at(var), var, scope))
+        out.append(replace(s, var=var, low=low, high=high, body=body))
 
     def _pieces(
         self, s: For, var: Var, value: Callable[[Index], Index], scope: _Scope, tile: bool

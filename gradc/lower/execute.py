@@ -127,7 +127,7 @@ class _Scope:
                 if all(low <= self._index(i) < high for i, low, high in s.tests):
                     self.inner().run(s.body)
             case For():
-                for k in range(s.var.first, s.var.extent, s.var.step):
+                for k in range(self._index(s.start), self._index(s.stop), s.var.step):
                     self.inner(**{s.var.name: k}).run(s.body)
             case Transpose():
                 for r, c in product(range(s.rows), range(s.columns)):

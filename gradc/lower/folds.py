@@ -24,6 +24,7 @@ from .nest import (
     Let,
     Literal,
     Load,
+    LoopKind,
     Ref,
     Select,
     Simple,
@@ -93,7 +94,7 @@ class Fold:
             widened = widen(Ref(self.name, self.dtype), self.nodes, body)
             body.statements.append(Accumulate(self.total, None, self.op, widened, F64, self.nodes))
             return
-        with body.loop(Var(body.fresh("lane"), self.width), lanes=True) as inner:
+        with body.loop(Var(body.fresh("lane"), self.width), LoopKind.LANES) as inner:
             lane = at(inner.var) if inner.var else Index()
             part = Ref(inner.fresh("part"), self.dtype)
             inner.statements.append(Let(part.name, Load(self.name, lane, part.dtype), self.nodes))

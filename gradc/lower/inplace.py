@@ -119,17 +119,19 @@ def _before(read: Access, write: Access) -> bool:
         return False
     if not (read.index.affine and write.index.affine):
         return False
-    return all(_within_row(a.index, common, min(steps)) for a in (read, write))
+    row = min(steps)
+    rows = Index(tuple(zip(common, steps, strict=True)))
+    return _is_once(rows, (), row) and all(_within_row(a.index, common, row) for a in (read, write))
 
 
-def _is_once(index: Index, loops: Path) -> bool:
-    """Whether no two iterations of these loops are at one element: each variable steps over all
-    that those of smaller steps reach.
+def _is_once(index: Index, loops: Path, width: int = 1) -> bool:
+    """Whether no two iterations of these loops share one of the `width` elements at an index: each
+    variable steps over all that those of smaller steps reach.
     """
     if not index.affine or any(v.last > v.first and v not in index.vars for _, v in loops):
         return False
     steps = ((abs(k) * v.step, abs(k) * (v.last - v.first)) for v, k in _affine_terms(index))
-    reach = 0
+    reach = width - 1
     for step, span in sorted(steps):
         if span and step <= reach:
             return False

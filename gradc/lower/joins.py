@@ -8,14 +8,16 @@ were one: rows lie behind each other in everything that is touched.
 from __future__ import annotations
 
 from ..index import Index, Var, replace_vars
-from .nest import For
+from .nest import For, LoopKind
 from .traverse import map_indices
 
 
 def joined(loop: For) -> For:
     """`for i { for j { ... } }` as one loop, if that is all there is."""
     within = loop.body[0]
-    if len(loop.body) != 1 or not isinstance(within, For) or loop.lanes or within.lanes:
+    if len(loop.body) != 1 or not isinstance(within, For):
+        return loop
+    if not all(each.kind is LoopKind.SERIAL and each.is_whole for each in (loop, within)):
         return loop
     outer, inner = loop.var, within.var
     if (outer.step, inner.step, inner.first) != (1, 1, 0):

@@ -26,6 +26,7 @@ from .nest import (
     Let,
     Literal,
     Load,
+    LoopKind,
     Nodes,
     Param,
     Ref,
@@ -99,7 +100,7 @@ def _block(body: tuple[Stmt, ...], indent: str) -> Iterator[str]:
 def _statement(s: Stmt, indent: str) -> Iterator[str]:
     match s:
         case For():
-            yield f"{indent}{_loop(s.var)}{' in lanes' if s.lanes else ''}"
+            yield f"{indent}{_loop(s)}{_ids(s.nodes)}"
             yield from _block(s.body, indent + INDENT)
         case If():
             tests = (f"{low} <= {index_listing(i)} < {high}" for i, low, high in s.tests)
@@ -147,9 +148,11 @@ def _tile(t: Tile, indent: str) -> Iterator[str]:
     yield from _block(t.epilogue, indent + INDENT)
 
 
-def _loop(v: Var) -> str:
-    start = f"{v.first} <= " if v.first else ""
-    return f"for {start}{v.name} < {v.extent}{f' step {v.step}' if v.step > 1 else ''}"
+def _loop(s: For) -> str:
+    start = "" if s.start == Index() else f"{index_listing(s.start)} <= "
+    step = f" step {s.var.step}" if s.var.step > 1 else ""
+    kind = "" if s.kind is LoopKind.SERIAL else f" in {s.kind.value}"
+    return f"for {start}{s.var.name} < {index_listing(s.stop)}{step}{kind}"
 
 
 def _typed(name: str, dtype: DType) -> str:

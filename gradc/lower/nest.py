@@ -1,15 +1,17 @@
 """The loop-nest IR: what a kernel does, before it is printed as C.
 
 Enters: nothing (this file only defines the types). Leaves: `Kernel`s made of the statements and
-expressions below. Always holds: loops count from one constant to another; an index is never
-negative or past its buffer; every value has a dtype; every statement carries the ids of the graph
-nodes it computes.
+expressions below. Always holds: loops count from one constant or index of outer loops to another;
+an index is never negative or past its buffer; every value has a dtype; every statement carries the
+ids of the graph nodes it computes. Who asks what a statement touches, or makes others of it, does
+so by `traverse`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeGuard
 
 from ..dtypes import DType
@@ -162,13 +164,54 @@ class If:
     body: tuple[Stmt, ...]
 
 
+class LoopKind(Enum):
+    """How the iterations of a loop are run.
+
+    In `LANES` they do the same to elements side by side, as one vector operation. A kind is added
+    here when something makes loops of it.
+    """
+
+    SERIAL = "serial"
+    LANES = "lanes"
+
+
 @dataclass(frozen=True)
 class For:
-    """`lanes`: the iterations do the same to elements side by side, as one vector operation."""
+    """The body for each value of `var`, in ascending order.
+
+    The values are all those of the variable or, where `low` or `high` is given, those from `low` to
+    below `high`: indices of outer variables, which never leave what the variable may be. The last
+    of a triangular loop's variables is such a one. (A variable with a step begins at its first.)
+    """
 
     var: Var
     body: tuple[Stmt, ...]
-    lanes: bool = False
+    kind: LoopKind = LoopKind.SERIAL
+    low: Index | None = None
+    high: Index | None = None
+    nodes: Nodes = ()
+
+    def __post_init__(self) -> None:
+        if self.is_whole:
+            return
+        low, (least, high) = self.start.bounds[0], self.stop.bounds
+        if low < self.var.first or least < 0 or high > self.var.extent:
+            raise ValueError(f"the loop over {self.var} runs from {low} to {least} or {high}")
+        if self.low is not None and self.var.step > 1:
+            raise ValueError(f"the loop over {self.var} has a step and may begin anywhere")
+
+    @property
+    def start(self) -> Index:
+        return Index((), self.var.first) if self.low is None else self.low
+
+    @property
+    def stop(self) -> Index:
+        return Index((), self.var.extent) if self.high is None else self.high
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it runs over all values of its variable, whatever the outer ones are."""
+        return self.low is None and self.high is None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from .nest import (
     Let,
     Literal,
     Load,
+    LoopKind,
     Ref,
     Simple,
     Stmt,
@@ -67,8 +68,8 @@ class Body:
         return body
 
     @contextmanager
-    def loop(self, var: Var, lanes: bool = False) -> Iterator[Body]:
-        """A loop over `var`; a variable with one value needs none. `lanes`: see `For`."""
+    def loop(self, var: Var, kind: LoopKind = LoopKind.SERIAL) -> Iterator[Body]:
+        """A loop over `var`; a variable with one value needs none."""
         if not var.last and var.extent:
             yield self
             return
@@ -76,7 +77,7 @@ class Body:
         yield inner
         inner.close()
         if inner.statements:
-            self.statements.append(For(var, tuple(inner.statements), lanes))
+            self.statements.append(For(var, tuple(inner.statements), kind))
 
     def fresh(self, base: str) -> str:
         """A name for something declared in this scope."""

@@ -17,6 +17,7 @@ from ..cnames import Names
 from ..index import Index, Var, at
 from ..passes.cost import CHAIN
 from .folds import Fold
+from .nest import LoopKind
 from .pointwise import Body
 
 Visit = Callable[[tuple[Index, ...], Index | None, Body], None]
@@ -121,11 +122,11 @@ class _Nest:
             var = Var(self.names.fresh(span.letter), whole, self.width)
             with body.loop(var) as vectors:
                 lane = Var(self.names.fresh("lane"), self.width)
-                with vectors.loop(lane, lanes=True) as inner:
+                with vectors.loop(lane, LoopKind.LANES) as inner:
                     position = span.start + at(var) + at(lane)
                     self.visit((*before, position), at(lane), inner)
         if whole < span.extent:
             lane = Var(self.names.fresh("lane"), span.extent - whole)
-            with body.loop(lane, lanes=True) as inner:
+            with body.loop(lane, LoopKind.LANES) as inner:
                 position = span.start + at(lane) + whole
                 self.visit((*before, position), at(lane), inner)

@@ -300,7 +300,10 @@ class Rewrite:
                 tests = tuple([(self.index(i), low, high) for i, low, high in s.tests])
                 return _with(s, tests=tests, body=self.body(s.body))
             case For():
-                return _with(s, var=self.var(s.var), body=self.body(s.body))
+                low = None if s.low is None else self.index(s.low)
+                high = None if s.high is None else self.index(s.high)
+                var, nodes = self.var(s.var), self.nodes(s.nodes)
+                return _with(s, low=low, high=high, var=var, body=self.body(s.body), nodes=nodes)
             case Transpose():
                 target, index = self.name(s.target), self.index(s.target_index)
                 source, nodes = self.load(s.source), self.nodes(s.nodes)
