@@ -1,8 +1,9 @@
 """Index arithmetic: which element of an array, as a formula in loop variables.
 
-Enters: loop variables and constants. Leaves: `Index`, one for each axis or for the offset in
-memory. Always holds: an index is affine in the loop variables, with whole quotients and remainders
-where a view needs them, and is never negative.
+Enters: loop variables, places that only the running program knows, and constants. Leaves: `Index`,
+one for each axis or for the offset in memory. Always holds: an index is affine in the loop
+variables and places, with whole quotients and remainders where a view needs them, and is never
+negative.
 
 It lies below the op table, so that the row of a movement op can say which element of its argument
 an element of its result is (`Source`); composing these maps is all that a view is.
@@ -10,7 +11,7 @@ an element of its result is (`Source`); composing these maps is all that a view 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -44,7 +45,18 @@ class Rem:
     by: int
 
 
-Atom = Var | Quot | Rem
+@dataclass(frozen=True)
+class Dyn:
+    """A place that is known only when the program runs; what computes it sees to it that
+    0 <= place < `extent`. It may be another one for other values of the loop variables `over`.
+    """
+
+    name: str
+    extent: int
+    over: frozenset[Var] = frozenset()
+
+
+Atom = Var | Quot | Rem | Dyn
 
 
 @dataclass(frozen=True)
@@ -79,14 +91,31 @@ class Index:
 
     @property
     def vars(self) -> frozenset[Var]:
+        """The loop variables that it may change with."""
         found: set[Var] = set()
         for atom, _ in self.terms:
-            found |= {atom} if isinstance(atom, Var) else atom.index.vars
+            match atom:
+                case Var():
+                    found.add(atom)
+                case Dyn():
+                    found |= atom.over
+                case _:
+                    found |= atom.index.vars
         return frozenset(found)
 
     @property
+    def places(self) -> frozenset[Dyn]:
+        """The places within it that only the running program knows."""
+        found: frozenset[Dyn] = frozenset()
+        for atom, _ in self.terms:
+            if not isinstance(atom, Var):
+                found |= {atom} if isinstance(atom, Dyn) else atom.index.places
+        return found
+
+    @property
     def affine(self) -> bool:
-        return all(isinstance(a, Var) for a, _ in self.terms)
+        """Whether it is a sum of multiples, of loop variables and of places."""
+        return all(isinstance(a, (Var, Dyn)) for a, _ in self.terms)
 
     def coefficient(self, var: Var) -> int:
         return dict(self.terms).get(var, 0)
@@ -95,6 +124,8 @@ class Index:
 def _bounds(atom: Atom) -> tuple[int, int]:
     if isinstance(atom, Var):
         return atom.first, atom.last
+    if isinstance(atom, Dyn):
+        return 0, atom.extent - 1
     low, high = atom.index.bounds
     if isinstance(atom, Quot):
         return low // atom.by, high // atom.by
@@ -141,14 +172,23 @@ def substitute(index: Index, var: Var, by: Index) -> Index:
     return replace_vars(index, {var: by})
 
 
-def replace_vars(index: Index, by: Mapping[Var, Index]) -> Index:
-    """`index` with each variable of `by` replaced by the index given for it, all at once."""
+def replace_vars(
+    index: Index, by: Mapping[Var, Index], place: Callable[[Dyn], Dyn] | None = None
+) -> Index:
+    """`index` with each variable of `by` replaced by the index given for it, all at once.
+
+    A place that changes with one of these variables is another one then: `place` says which.
+    """
     result = Index((), index.const)
     for atom, k in index.terms:
         if isinstance(atom, Var):
             result += by.get(atom, Index(((atom, 1),))) * k
+        elif isinstance(atom, Dyn):
+            if place is None and not atom.over.isdisjoint(by):
+                raise ValueError(f"`{atom.name}` is computed for other values of {set(by)}")
+            result += Index(((place(atom) if place else atom, k),))
         else:
-            inner = replace_vars(atom.index, by)
+            inner = replace_vars(atom.index, by, place)
             whole, rest = divmod_index(inner, atom.by)
             result += (whole if isinstance(atom, Quot) else rest) * k
     return result

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hand_nests import operands
 
 from gradc.dtypes import F32
 from gradc.emit.kernel import KernelPrinter
@@ -72,7 +73,7 @@ def run(k: Kernel) -> None:
 
 
 def printed(k: Kernel) -> None:
-    KernelPrinter(k, Writer()).function("k")
+    KernelPrinter(k, Writer()).function("k", operands(k))
 
 
 EVERYONE: dict[str, Callable[[Kernel], object]] = {

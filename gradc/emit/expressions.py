@@ -27,7 +27,7 @@ from ..dtypes import (
     item_bytes,
     limits,
 )
-from ..index import Atom, Index, Quot, Var
+from ..index import Atom, Dyn, Index, Quot, Var
 from ..lower.nest import Apply, Expr, FromIndex, Literal, Load, Ref
 from ..ops.table import OPS, Op
 
@@ -91,7 +91,7 @@ def index_text(index: Index) -> str:
 
 
 def _atom_text(atom: Atom, *, bare: bool) -> str:
-    if isinstance(atom, Var):
+    if isinstance(atom, (Var, Dyn)):
         return atom.name
     inner = index_text(atom.index)
     inner = inner if re.fullmatch(r"\w+", inner) else f"({inner})"

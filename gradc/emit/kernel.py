@@ -17,6 +17,7 @@ from ..lower.nest import (
     Apply,
     Array,
     Assign,
+    Copy,
     Declare,
     Expr,
     For,
@@ -26,6 +27,7 @@ from ..lower.nest import (
     Literal,
     LoopKind,
     Param,
+    Position,
     Ref,
     Select,
     Stmt,
@@ -106,6 +108,8 @@ class KernelPrinter:
                 w.statement(f"{c_local(s.dtype)} {s.name} = {self._expr(s.start)};", s.nodes)
             case Array():
                 self._array(s)
+            case Position():
+                w.line(f"const size_t {s.name} = (size_t){self._expr(s.expr)};", s.nodes)
             case Assign():
                 w.statement(f"{s.name} = {self._expr(s.expr)};", s.nodes)
             case Store():
@@ -123,6 +127,9 @@ class KernelPrinter:
                     self.statements(s.body)
             case For():
                 self._loop(s)
+            case Copy():
+                w.need("string.h")
+                w.line(f"memcpy({s.target}, {s.source}, {s.size} * sizeof *{s.target});", s.nodes)
             case Transpose():
                 w.need("gradc_simd.h")
                 target = f"&{s.target}[{index_text(s.target_index)}]"
@@ -182,7 +189,9 @@ class KernelPrinter:
                 self.w.line(f"{s.name}[k] = {self._expr(s.start)};")
 
     def _accumulate(self, s: Accumulate) -> None:
-        target = s.target if s.index is None else element(s.target, s.index, 2)
+        target = s.target
+        if s.index is not None:
+            target = element(s.target, s.index, self.sizes[s.target])
         value = self._expr(s.expr)
         self.w.need(*op_headers(OPS[s.op], s.dtype))
         compound = OPS[s.op].compound

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..index import Atom, Index, Var
+from ..index import Atom, Dyn, Index, Var
 from .nest import Kernel
 from .traverse import Rewrite
 
@@ -46,4 +46,7 @@ class _Numbered(Rewrite):
     def _atom(self, atom: Atom) -> Atom:
         if isinstance(atom, Var):
             return self.var(atom)
+        if isinstance(atom, Dyn):
+            over = frozenset([self.var(v) for v in atom.over])
+            return Dyn(self.name(atom.name), atom.extent, over)
         return type(atom)(self.index(atom.index), atom.by)

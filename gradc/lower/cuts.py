@@ -26,7 +26,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..index import Index, Var, at, replace_vars
+from ..index import Dyn, Index, Var, at, replace_vars
 from .joins import joined
 from .nest import (
     Apply,
@@ -118,7 +118,11 @@ class _Scope(Rewrite):
         return super().simple(e)
 
     def index(self, index: Index) -> Index:
-        return replace_vars(index, self.indices)
+        return replace_vars(index, self.indices, self.place)
+
+    def place(self, place: Dyn) -> Dyn:
+        over = (self.indices.get(v, at(v)).vars for v in place.over)
+        return Dyn(self.name(place.name), place.extent, frozenset().union(*over))
 
     def test(self, test: Test) -> Test:
         """The test in the plainest form: of one quotient of an index, a test of the index."""

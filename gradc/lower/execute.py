@@ -20,13 +20,14 @@ from typing import Any, assert_never
 import numpy as np
 
 from ..dtypes import DType, is_bool, is_float, limits
-from ..index import Index, Quot, Rem, Var
+from ..index import Dyn, Index, Quot, Rem, Var
 from ..ops.table import OPS
 from .nest import (
     Accumulate,
     Apply,
     Array,
     Assign,
+    Copy,
     Declare,
     Expr,
     For,
@@ -37,6 +38,7 @@ from .nest import (
     Literal,
     Load,
     Param,
+    Position,
     Ref,
     Select,
     Stmt,
@@ -129,6 +131,15 @@ class _Scope:
             case For():
                 for k in range(self._index(s.start), self._index(s.stop), s.var.step):
                     self.inner(**{s.var.name: k}).run(s.body)
+            case Position():
+                place = int(self._value(s.expr))
+                if not 0 <= place < s.extent:
+                    raise IndexError(f"`{s.name}` is {place}, outside 0..{s.extent - 1}")
+                self._declare(s.name, place)
+            case Copy():
+                for k in range(s.size):
+                    here = Index((), k)
+                    self._store(s.target, here, self._value(Load(s.source, here, s.dtype)))
             case Transpose():
                 for r, c in product(range(s.rows), range(s.columns)):
                     source = replace(s.source, index=s.source.index + (r * s.source_row + c))
@@ -169,13 +180,12 @@ class _Scope:
         home[name] = home[name].dtype.type(value)
 
     def _accumulate(self, s: Accumulate) -> None:
-        old = self.names[s.target]
-        value = self._value(s.expr)
+        value, fold = self._value(s.expr), _combine(s.op)
         if s.index is None:
-            self._assign(s.target, _combine(s.op)(old, value))
+            self._assign(s.target, fold(self.names[s.target], value))
         else:
-            position = self._position(s.target, s.index)
-            old[position] = _combine(s.op)(old[position], value)
+            old = self._value(Load(s.target, s.index, s.dtype))
+            self._store(s.target, s.index, fold(old, value))
 
     def _store(self, buffer: str, index: Index, value: Any) -> None:
         if buffer in self.read_only:
@@ -193,7 +203,7 @@ class _Scope:
     def _index(self, index: Index) -> int:
         total = index.const
         for atom, k in index.terms:
-            if isinstance(atom, Var):
+            if isinstance(atom, (Var, Dyn)):
                 total += k * int(self.names[atom.name])
             elif isinstance(atom, Quot):
                 total += k * (self._index(atom.index) // atom.by)

@@ -128,7 +128,11 @@ def _is_once(index: Index, loops: Path, width: int = 1) -> bool:
     """Whether no two iterations of these loops share one of the `width` elements at an index: each
     variable steps over all that those of smaller steps reach.
     """
-    if not index.affine or any(v.last > v.first and v not in index.vars for _, v in loops):
+    if (
+        not index.affine
+        or index.places
+        or any(v.last > v.first and v not in index.vars for _, v in loops)
+    ):
         return False
     steps = ((abs(k) * v.step, abs(k) * (v.last - v.first)) for v, k in _affine_terms(index))
     reach = width - 1

@@ -7,7 +7,9 @@ were one: rows lie behind each other in everything that is touched.
 
 from __future__ import annotations
 
-from ..index import Index, Var, replace_vars
+from dataclasses import replace
+
+from ..index import Dyn, Index, Var, replace_vars
 from .nest import For, LoopKind
 from .traverse import map_indices
 
@@ -27,8 +29,12 @@ def joined(loop: For) -> For:
     column = Index(((both, 1), (outer, -n)))
     apart: list[Index] = []
 
+    def moved(place: Dyn) -> Dyn:
+        rest = place.over - {outer, inner}
+        return replace(place, over=rest if rest == place.over else rest | {both})
+
     def replaced(index: Index) -> Index:
-        found = replace_vars(index, {inner: column})
+        found = replace_vars(index, {inner: column}, moved)
         if outer in found.vars:
             apart.append(found)
         return found

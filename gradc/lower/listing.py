@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from ..dtypes import SHORT, DType, short
-from ..index import Index, Quot, Rem, Var
+from ..index import Atom, Dyn, Index, Quot, Var
 from .nest import (
     Accumulate,
     Apply,
     Array,
     Assign,
+    Copy,
     Declare,
     Expr,
     For,
@@ -29,6 +30,7 @@ from .nest import (
     LoopKind,
     Nodes,
     Param,
+    Position,
     Ref,
     Select,
     Stmt,
@@ -64,8 +66,8 @@ def index_listing(index: Index) -> str:
     return text[3:] if text.startswith(" + ") else f"-{text[3:]}"
 
 
-def _atom(atom: Var | Quot | Rem) -> str:
-    if isinstance(atom, Var):
+def _atom(atom: Atom) -> str:
+    if isinstance(atom, (Var, Dyn)):
         return atom.name
     inner = index_listing(atom.index)
     inner = inner if inner.isidentifier() else f"({inner})"
@@ -115,18 +117,22 @@ def _statement(s: Stmt, indent: str) -> Iterator[str]:
         case Array():
             start = "" if s.start is None else f" = {_expr(s.start)}"
             yield f"{indent}array {s.name} {short(s.dtype, (s.size,))}{start}"
-        case Let() | Declare() | Assign() | Store() | Accumulate() | Select():
+        case Let() | Declare() | Position() | Assign() | Store() | Accumulate() | Select() | Copy():
             yield f"{indent}{_simple(s)}{_ids(s.nodes)}"
         case _:
             assert_never(s)
 
 
-def _simple(s: Let | Declare | Assign | Store | Accumulate | Select) -> str:
+def _simple(s: Let | Declare | Position | Assign | Store | Accumulate | Select | Copy) -> str:
     match s:
         case Let():
             return f"let {_typed(s.name, s.expr.dtype)} = {_expr(s.expr)}"
         case Declare():
             return f"var {_typed(s.name, s.dtype)} = {_expr(s.start)}"
+        case Position():
+            return f"place {s.name} < {s.extent} = {_expr(s.expr)}"
+        case Copy():
+            return f"{s.target} = copy {s.size} {SHORT[s.dtype]} {s.source}"
         case Assign():
             return f"{s.name} = {_expr(s.expr)}"
         case Store():

@@ -115,6 +115,16 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Position:
+    """An integer as a place in an index (`Dyn`); its maker sees to 0 <= `expr` < `extent`."""
+
+    name: str
+    expr: Simple
+    extent: int
+    nodes: Nodes = ()
+
+
+@dataclass(frozen=True)
 class Assign:
     name: str
     expr: Expr
@@ -131,8 +141,8 @@ class Store:
 
 @dataclass(frozen=True)
 class Accumulate:
-    """Fold `expr` into a scalar (index None) or into an element of a local array with reduction
-    `op`.
+    """Fold `expr` with reduction `op` into a scalar (index None), or into an element of a local
+    array or of a buffer.
     """
 
     target: str
@@ -215,6 +225,21 @@ class For:
 
 
 @dataclass(frozen=True)
+class Copy:
+    """The first `size` elements of a buffer as those of another.
+
+    Where a value is another one with some elements changed, it begins as its copy; laid over it,
+    they are one, and nothing is copied.
+    """
+
+    target: str
+    source: str
+    size: int
+    dtype: DType
+    nodes: Nodes = ()
+
+
+@dataclass(frozen=True)
 class Transpose:
     """Copy a matrix turned round: `target[c, r] = source[r, c]` for `rows` x `columns` elements.
 
@@ -259,7 +284,21 @@ class Tile:
         return isinstance(s, For) and s.var.name == self.column.name
 
 
-Stmt = Let | Declare | Array | Assign | Store | Accumulate | Select | If | For | Transpose | Tile
+Stmt = (
+    Let
+    | Declare
+    | Array
+    | Position
+    | Assign
+    | Store
+    | Accumulate
+    | Select
+    | If
+    | For
+    | Copy
+    | Transpose
+    | Tile
+)
 
 
 @dataclass(frozen=True)

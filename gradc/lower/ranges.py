@@ -39,7 +39,7 @@ def plain(test: Test) -> Test:
 def _only(index: Index) -> Quot | Rem | None:
     """The one quotient or remainder that an index is made of, if it is."""
     atom = index.terms[0][0] if len(index.terms) == 1 else None
-    return None if isinstance(atom, Var) else atom
+    return atom if isinstance(atom, (Quot, Rem)) else None
 
 
 def _least(k: int, const: int, bound: int) -> int:

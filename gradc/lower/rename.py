@@ -1,14 +1,14 @@
 """Renaming buffers of a kernel: an output laid over an input becomes one parameter.
 
 Enters: a kernel and two of its buffers. Leaves: the kernel with one parameter for both. Always
-holds: nothing but names changes.
+holds: nothing but names changes; a copy between the two is gone.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from .nest import Kernel
+from .nest import Copy, Kernel, Stmt
 from .traverse import Rewrite
 
 
@@ -30,5 +30,13 @@ class _Renamed(Rewrite):
         self.old = old
         self.new = new
 
+    def body(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """Without a copy of one buffer to the other."""
+        return tuple(s for s in super().body(body) if not _is_idle(s))
+
     def name(self, name: str) -> str:
         return self.new if name == self.old else name
+
+
+def _is_idle(s: Stmt) -> bool:
+    return isinstance(s, Copy) and s.source == s.target

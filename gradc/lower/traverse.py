@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, assert_never
 
-from ..index import Index, Var, at
+from ..index import Dyn, Index, Var, at, replace_vars
 from .nest import (
     Accumulate,
     Apply,
     Array,
     Assign,
+    Copy,
     Declare,
     Expr,
     For,
@@ -28,6 +29,7 @@ from .nest import (
     Let,
     Literal,
     Load,
+    Position,
     Ref,
     Select,
     Simple,
@@ -68,9 +70,9 @@ def blocks(s: Stmt) -> tuple[Block, ...]:
             return (Block((), s.body),)
         case Tile():
             return (Block((s.row,), s.epilogue),)
-        case Let() | Declare() | Array() | Assign() | Store() | Accumulate() | Select():
+        case Let() | Declare() | Array() | Position() | Assign() | Store() | Accumulate():
             return ()
-        case Transpose():
+        case Select() | Copy() | Transpose():
             return ()
         case _:
             assert_never(s)
@@ -90,7 +92,7 @@ def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
 def expressions(s: Stmt) -> tuple[Expr, ...]:
     """What a statement evaluates, in order; those of a tile and a transposition many times."""
     match s:
-        case Let() | Assign() | Store() | Accumulate() | Select():
+        case Let() | Position() | Assign() | Store() | Accumulate() | Select():
             return (s.expr,)
         case Declare():
             return (s.start,)
@@ -100,15 +102,34 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
             return (s.source,)
         case Tile():
             return (s.a, s.b)
-        case If() | For():
+        case If() | For() | Copy():
             return ()
         case _:
             assert_never(s)
 
 
+def indices(s: Stmt) -> Iterator[Index]:
+    """The indices that a statement computes: those of elements, of tests, and where loops end."""
+    yield from (a.index for a in (*loads(s), *stores(s)))
+    for e in expressions(s):
+        yield from (part.index for part in _parts(e) if isinstance(part, FromIndex))
+    match s:
+        case For():
+            yield from (s.start, s.stop)
+        case If():
+            yield from (index for index, _, _ in s.tests)
+        case Select():
+            yield s.index
+        case _:
+            return
+
+
 def loads(s: Stmt) -> Iterator[Access]:
     """The elements that a statement reads."""
     match s:
+        case Copy():
+            k = Var("k", s.size)
+            yield Access(s.source, at(k), (k,))
         case Transpose():
             r, c = _sides(s)
             yield Access(s.source.buffer, s.source.index + at(r) * s.source_row + at(c), (r, c))
@@ -119,7 +140,7 @@ def loads(s: Stmt) -> Iterator[Access]:
             if isinstance(s, Accumulate):
                 yield from stores(s)
             for e in expressions(s):
-                yield from (Access(load.buffer, load.index) for load in _loads_of(e))
+                yield from (Access(p.buffer, p.index) for p in _parts(e) if isinstance(p, Load))
 
 
 def stores(s: Stmt) -> Iterator[Access]:
@@ -130,10 +151,15 @@ def stores(s: Stmt) -> Iterator[Access]:
         case Accumulate():
             if s.index is not None:
                 yield Access(s.target, s.index)
+        case Copy():
+            k = Var("k", s.size)
+            yield Access(s.target, at(k), (k,))
         case Transpose():
             r, c = _sides(s)
             yield Access(s.target, s.target_index + at(c) * s.target_row + at(r), (r, c))
-        case Array() | Let() | Declare() | Assign() | Select() | If() | For() | Tile():
+        case Array() | Let() | Declare() | Position() | Assign() | Select() | If() | For():
+            return
+        case Tile():
             return
         case _:
             assert_never(s)
@@ -143,14 +169,14 @@ def _sides(s: Transpose) -> tuple[Var, Var]:
     return Var("r", s.rows), Var("c", s.columns)
 
 
-def _loads_of(e: Expr) -> Iterator[Load]:
+def _parts(e: Expr) -> Iterator[Expr]:
+    """An expression, and those that it is made of."""
+    yield e
     match e:
-        case Load():
-            yield e
         case Apply():
             for a in e.args:
-                yield from _loads_of(a)
-        case Ref() | Literal() | FromIndex():
+                yield from _parts(a)
+        case Load() | Ref() | Literal() | FromIndex():
             return
         case _:
             assert_never(e)
@@ -159,9 +185,11 @@ def _loads_of(e: Expr) -> Iterator[Load]:
 def declared(s: Stmt) -> str | None:
     """The name that a statement brings into its scope."""
     match s:
-        case Let() | Declare() | Array():
+        case Let() | Declare() | Array() | Position():
             return s.name
-        case Assign() | Store() | Accumulate() | Select() | If() | For() | Transpose() | Tile():
+        case Assign() | Store() | Accumulate() | Select() | If() | For():
+            return None
+        case Copy() | Transpose() | Tile():
             return None
         case _:
             assert_never(s)
@@ -176,34 +204,23 @@ def changed(s: Stmt) -> tuple[str, ...]:
             return (s.target,) if s.index is None else ()
         case Select():
             return (s.value, s.position)
-        case Let() | Declare() | Array() | Store() | If() | For() | Transpose() | Tile():
+        case Let() | Declare() | Array() | Position() | Store() | If() | For():
+            return ()
+        case Copy() | Transpose() | Tile():
             return ()
         case _:
             assert_never(s)
 
 
 def used(s: Stmt) -> Iterator[str]:
-    """The names of values, buffers and arrays whose present content a statement needs."""
+    """The names of values, places, buffers and arrays whose present content a statement needs."""
     for e in expressions(s):
-        yield from _names_in(e)
+        yield from (part.name for part in _parts(e) if isinstance(part, Ref))
     if isinstance(s, (Accumulate, Select)):
         yield from changed(s)
     yield from (a.buffer for a in loads(s))
-
-
-def _names_in(e: Expr) -> Iterator[str]:
-    match e:
-        case Ref():
-            yield e.name
-        case Apply():
-            for a in e.args:
-                yield from _names_in(a)
-        case Load():
-            yield e.buffer
-        case Literal() | FromIndex():
-            return
-        case _:
-            assert_never(e)
+    for index in indices(s):
+        yield from (place.name for place in index.places)
 
 
 # The same statements of other parts ------------------------------------------------------------
@@ -236,7 +253,11 @@ class Rewrite:
         return var
 
     def index(self, index: Index) -> Index:
-        return index
+        return replace_vars(index, {}, self.place) if index.places else index
+
+    def place(self, place: Dyn) -> Dyn:
+        """A `Position` in an index."""
+        return Dyn(self.name(place.name), place.extent, place.over)
 
     def nodes(self, nodes: tuple[int, ...]) -> tuple[int, ...]:
         return nodes
@@ -278,6 +299,9 @@ class Rewrite:
             case Declare():
                 start, nodes = self.expr(s.start), self.nodes(s.nodes)
                 return _with(s, name=self.declare(s.name), start=start, nodes=nodes)
+            case Position():
+                value, nodes = self.simple(s.expr), self.nodes(s.nodes)
+                return _with(s, name=self.declare(s.name), expr=value, nodes=nodes)
             case Array():
                 begin = None if s.start is None else self.expr(s.start)
                 return _with(s, name=self.declare(s.name), start=begin)
@@ -304,6 +328,9 @@ class Rewrite:
                 high = None if s.high is None else self.index(s.high)
                 var, nodes = self.var(s.var), self.nodes(s.nodes)
                 return _with(s, low=low, high=high, var=var, body=self.body(s.body), nodes=nodes)
+            case Copy():
+                target, base, nodes = self.name(s.target), self.name(s.source), self.nodes(s.nodes)
+                return _with(s, target=target, source=base, nodes=nodes)
             case Transpose():
                 target, index = self.name(s.target), self.index(s.target_index)
                 source, nodes = self.load(s.source), self.nodes(s.nodes)
