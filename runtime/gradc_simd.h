@@ -1,10 +1,10 @@
-/* gradc_simd.h: vector types for the register tiles of generated code.
+/* gradc_simd.h: products of matrices in vectors, a block at a time, and transposition.
  *
- * Enters: nothing. Leaves: the types gradc_f32xN and gradc_f64xN of N elements, GRADC_ROWS, which
- * stands before a loop, and gradc_transpose. Always holds: the types are only used for local
- * variables, loaded and stored with memcpy, so neither alignment nor aliasing is ever assumed. Needs
- * the vector extensions of GCC or Clang; code generated for the target "portable" does not include
- * this file.
+ * Enters: nothing. Leaves: gradc_product_T and gradc_add_product_T for each vector type T,
+ * gradc_transpose, and GRADC_ROWS, which stands before a loop. Always holds: neither alignment nor
+ * types are assumed of what a pointer points to; nothing is read or written but the elements that
+ * are named. Needs the vector extensions of GCC or Clang; code generated for the target "portable"
+ * does not include this file.
  */
 #ifndef GRADC_SIMD_H
 #define GRADC_SIMD_H
@@ -22,12 +22,109 @@
 #define GRADC_ROWS
 #endif
 
+/* The loop that follows has few, constant turns, which are all written out. Clang does so by itself,
+ * and worse when told to; GCC does not below -O3. */
+#if defined(__clang__)
+#define GRADC_UNROLL
+#else
+#define GRADC_UNROLL _Pragma("GCC unroll 32")
+#endif
+
+/* The function that follows is about vectors of so many bytes. Clang would make two of one that is
+ * wider than it likes for a loop of numbers. */
+#if defined(__clang__) && defined(__has_attribute)
+#if __has_attribute(min_vector_width)
+#define GRADC_VECTORS(bytes) __attribute__((min_vector_width(8 * (bytes))))
+#endif
+#endif
+#ifndef GRADC_VECTORS
+#define GRADC_VECTORS(bytes)
+#endif
+
 typedef float gradc_f32x4 __attribute__((vector_size(16)));
 typedef float gradc_f32x8 __attribute__((vector_size(32)));
 typedef float gradc_f32x16 __attribute__((vector_size(64)));
 typedef double gradc_f64x2 __attribute__((vector_size(16)));
 typedef double gradc_f64x4 __attribute__((vector_size(32)));
 typedef double gradc_f64x8 __attribute__((vector_size(64)));
+
+/* A block of a matrix product, `rows` x `columns` sums, of which each vector has `lanes`:
+ *
+ *     to[r, c] = sum over p < depth of a[r, p] * b[p, c]           (gradc_product)
+ *     to[r, c] = to[r, c] + the same                               (gradc_add_product)
+ *
+ * where to[r, c] is the number to[r * to_row + c], a[r, p] is a[r * a_row + p * a_column], and
+ * b[p, c] is b[p * b_row + c]. `columns` is at least `lanes`; where it is no multiple, the last
+ * vector overlaps the one before it, so that no column is read or written that is not there.
+ *
+ * `rows` and `columns` must be constants: the inner loops are then written out, and the sums stay
+ * in registers from the first p to the last, `rows` times `vectors` of them (at most 32). For each
+ * p the vectors of a row of b are loaded once, and multiplied by the number that each row of a has
+ * there. Everything is read before anything is written. */
+#define GRADC_PRODUCTS(type, number, lanes)                                                     \
+    GRADC_VECTORS(sizeof(gradc_##type))                                                         \
+    GRADC_INLINE void gradc_add_to_##type(int adds, number *to, size_t to_row, size_t rows,     \
+                                          size_t columns, size_t depth, const number *a,        \
+                                          size_t a_row, size_t a_column, const number *b,       \
+                                          size_t b_row) {                                       \
+        const size_t vectors = (columns + (lanes)-1) / (lanes), last = columns - (lanes);       \
+        gradc_##type sum[32];                                                                   \
+        GRADC_UNROLL                                                                            \
+        for (size_t r = 0; r < rows; ++r) {                                                     \
+            GRADC_UNROLL                                                                        \
+            for (size_t v = 0; v < vectors; ++v) {                                              \
+                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                const gradc_##type zero = {0};                                                  \
+                sum[r * vectors + v] = zero;                                                    \
+                if (adds) {                                                                     \
+                    memcpy(&sum[r * vectors + v], &to[r * to_row + c], sizeof zero);            \
+                }                                                                               \
+            }                                                                                   \
+        }                                                                                       \
+        for (size_t p = 0; p < depth; ++p) {                                                    \
+            gradc_##type b_p[32];                                                               \
+            GRADC_UNROLL                                                                        \
+            for (size_t v = 0; v < vectors; ++v) {                                              \
+                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                memcpy(&b_p[v], &b[p * b_row + c], sizeof b_p[v]);                              \
+            }                                                                                   \
+            GRADC_UNROLL                                                                        \
+            for (size_t r = 0; r < rows; ++r) {                                                 \
+                GRADC_UNROLL                                                                    \
+                for (size_t v = 0; v < vectors; ++v) {                                          \
+                    sum[r * vectors + v] += a[r * a_row + p * a_column] * b_p[v];               \
+                }                                                                               \
+            }                                                                                   \
+        }                                                                                       \
+        GRADC_UNROLL                                                                            \
+        for (size_t r = 0; r < rows; ++r) {                                                     \
+            GRADC_UNROLL                                                                        \
+            for (size_t v = 0; v < vectors; ++v) {                                              \
+                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                memcpy(&to[r * to_row + c], &sum[r * vectors + v], sizeof *sum);                \
+            }                                                                                   \
+        }                                                                                       \
+    }                                                                                           \
+    GRADC_VECTORS(sizeof(gradc_##type))                                                         \
+    GRADC_INLINE void gradc_product_##type(number *to, size_t to_row, size_t rows,              \
+                                           size_t columns, size_t depth, const number *a,       \
+                                           size_t a_row, size_t a_column, const number *b,      \
+                                           size_t b_row) {                                      \
+        gradc_add_to_##type(0, to, to_row, rows, columns, depth, a, a_row, a_column, b, b_row); \
+    }                                                                                           \
+    GRADC_VECTORS(sizeof(gradc_##type))                                                         \
+    GRADC_INLINE void gradc_add_product_##type(number *to, size_t to_row, size_t rows,          \
+                                               size_t columns, size_t depth, const number *a,   \
+                                               size_t a_row, size_t a_column, const number *b,  \
+                                               size_t b_row) {                                  \
+        gradc_add_to_##type(1, to, to_row, rows, columns, depth, a, a_row, a_column, b, b_row); \
+    }
+GRADC_PRODUCTS(f32x4, float, 4)
+GRADC_PRODUCTS(f32x8, float, 8)
+GRADC_PRODUCTS(f32x16, float, 16)
+GRADC_PRODUCTS(f64x2, double, 2)
+GRADC_PRODUCTS(f64x4, double, 4)
+GRADC_PRODUCTS(f64x8, double, 8)
 
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)

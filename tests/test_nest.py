@@ -26,9 +26,11 @@ from gradc.lower.nest import (
     Literal,
     Load,
     Param,
+    Product,
     Ref,
     Stmt,
     Store,
+    walk,
 )
 from gradc.lower.rename import merge_buffers
 from gradc.lower.target import TARGETS
@@ -298,10 +300,20 @@ def test_a_kernel_reads_as_a_listing():
 
 def test_a_tile_reads_as_a_listing():
     (only,) = kernels_of(lambda x, w: gd.tanh(x @ w), normal(16, 8), normal(8, 16))
-    text = str(only)
-    assert "tile r < 4, c < 16 in 4 x 2 f32x8" in text
-    assert "sum = sum(x[" in text
-    assert "* w[16*p + c] for p < 8)" in text
+    assert str(only).splitlines()[3:10] == [
+        "for i < 16 step 4",
+        "    block",
+        "        array tile f32[64]",
+        "        tile[0] by 16 = product 4 x 16 x 8 in f32x8 of x[8*i] by 8, 1 and w[0] by 16  #2",
+        "        for r < 4 in rows",
+        "            for c < 16",
+        "                let sum f32 = tile[16*r + c]  #2",
+    ]
+
+
+def test_sums_without_an_epilogue_go_where_they_are_wanted():
+    (only,) = kernels_of(lambda x, w: x @ w, normal(16, 8), normal(8, 16))
+    assert [type(s) for s in walk(only.body)] == [For, Product]
 
 
 ONE = Literal(1.0, F32)

@@ -10,7 +10,7 @@ import pytest
 from nests import compare, kernels_of
 
 import gradc as gd
-from gradc.lower import contraction
+from gradc.lower import rowsums, sweep, tiles
 from gradc.lower.target import TARGETS, column_blocks, row_blocks
 
 RNG = np.random.default_rng(0)
@@ -38,14 +38,16 @@ def test_many_rows_are_cut_into_tiles_of_nearly_the_greatest_height():
 @pytest.mark.parametrize("lanes", [4, 16])
 def test_blocks_of_columns_cover_each_column_once(lanes):
     for columns in range(1, 100):
-        blocks = column_blocks(columns, lanes, 2)
+        blocks = column_blocks(columns, lanes, 2, 4)
         covered = [
-            b.start + k * b.width + c
+            b.start + k * b.columns + c
             for b in blocks
             for k in range(b.count)
-            for c in range(b.valid if b.count == 1 else b.width)
+            for c in range(b.first, b.valid)
         ]
         assert covered == list(range(columns))
+        assert all(b.start + b.count * b.columns <= max(columns, 4) for b in blocks)
+        assert all(b.lanes <= b.columns <= 2 * b.lanes for b in blocks)
 
 
 def product(a, b):
@@ -58,8 +60,8 @@ def update(w, x, d):
 
 @pytest.fixture
 def everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contraction, "LARGE_BYTES", 0)
-    monkeypatch.setattr(contraction, "MANY_ROWS", 1)
+    monkeypatch.setattr(tiles, "LARGE_BYTES", 0)
+    monkeypatch.setattr(tiles, "MANY_ROWS", 1)
 
 
 @pytest.mark.usefixtures("everything_is_large")
@@ -120,8 +122,9 @@ def test_transposed_panels_in_c():
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("depth", [12, 13, 21])
 def test_a_deep_product_in_stretches_is_what_its_graph_means(target, depth, monkeypatch):
-    monkeypatch.setattr(contraction, "LONG_DEPTH", 8)
-    monkeypatch.setattr(contraction, "DEPTH", 4)
+    monkeypatch.setattr(tiles, "LONG_DEPTH", 8)
+    monkeypatch.setattr(rowsums, "LONG_DEPTH", 8)
+    monkeypatch.setattr(sweep, "DEPTH", 4)
     compare(product, normal(9, depth), normal(depth, 19), target=target)
     compare(update, normal(9, 19), normal(depth, 9), normal(depth, 19), target=target)
     compare(lambda a, b: gd.tensordot(a, b, 2), normal(9, depth, 3), normal(depth, 3, 19))

@@ -18,25 +18,21 @@ from gradc.plan.offsets import PlanError
 from gradc.plan.steps import EntryPlan
 from gradc.trace import trace_tree
 
-V = np.sin(np.arange(272) + 1.0).reshape(16, 17, 1)
-
 
 def packed_twice(x, c):
     """Products that read one matrix through panels of different sizes."""
     m = np.maximum(c, x)
-    a = m @ c
-    b = a @ m
-    return np.var(np.clip(np.tensordot(b, np.log1p(np.abs(a)), ((1,), (0,))), -0.8, 0.9))
+    return np.var(np.tanh(m.T @ m) @ m.T)
 
 
 def two_derivatives(x, c):
-    second = gd.grad(lambda x: (gd.grad(packed_twice)(x, c) * V).sum())(x)
+    second = gd.grad(lambda x: (gd.grad(packed_twice)(x, c) * x).sum())(x)
     return gd.grad(packed_twice)(x, c), second
 
 
 def inputs():
     rng = np.random.default_rng(0)
-    return rng.normal(size=(16, 17, 1)), rng.normal(size=1)
+    return rng.normal(size=(16, 17)), rng.normal(size=1)
 
 
 def plan_of(fn, *args) -> EntryPlan:

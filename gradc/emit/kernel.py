@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ..dtypes import DType, c_local, c_name, is_bool, is_float, item_bytes
-from ..index import Index, Var, substitute
+from ..dtypes import c_local, c_name, is_bool, is_float, item_bytes
+from ..index import Index
 from ..lower.nest import (
     Accumulate,
     Apply,
@@ -28,11 +28,11 @@ from ..lower.nest import (
     LoopKind,
     Param,
     Position,
+    Product,
     Ref,
     Select,
     Stmt,
     Store,
-    Tile,
     Transpose,
 )
 from ..ops.table import OPS
@@ -48,11 +48,6 @@ from .expressions import (
 )
 from .passing import Operand
 from .writer import Writer
-
-
-def vector_type(dtype: DType, lanes: int) -> str:
-    """The C type of a vector; of one lane, the scalar type."""
-    return c_name(dtype) if lanes == 1 else f"gradc_f{8 * item_bytes(dtype)}x{lanes}"
 
 
 def param_text(p: Param) -> str:
@@ -91,9 +86,8 @@ class KernelPrinter:
 
     def statements(self, body: tuple[Stmt, ...]) -> None:
         for s in body:
-            if isinstance(s, Tile) and len(body) > 1:
-                with self.w.block(""):
-                    self.statement(s)
+            if isinstance(s, If) and not s.tests and len(body) == 1:
+                self.statements(s.body)  # a block that is all there is
             else:
                 self.statement(s)
 
@@ -137,8 +131,8 @@ class KernelPrinter:
                 extents = (str(s.rows), str(s.columns))
                 args = (target, str(s.target_row), source, str(s.source_row), *extents)
                 w.call("gradc_transpose", args, ";", s.nodes)
-            case Tile():
-                self._tile(s)
+            case Product():
+                self._product(s)
             case _:
                 assert_never(s)
 
@@ -166,6 +160,8 @@ class KernelPrinter:
         match s.kind:
             case LoopKind.LANES:
                 self.w.line("GRADC_LANES")
+            case LoopKind.ROWS:
+                self.w.line("GRADC_ROWS")
             case LoopKind.SERIAL:
                 pass
             case _:
@@ -183,7 +179,11 @@ class KernelPrinter:
 
     def _array(self, s: Array) -> None:
         self.sizes[s.name] = max(s.size, 2)
-        self.w.line(f"{c_name(s.dtype)} {s.name}[{s.size}];")
+        declared = f"{c_name(s.dtype)} {s.name}[{s.size}]"
+        if s.start == Literal(0, s.dtype):
+            self.w.line(f"{declared} = {{0}};")
+            return
+        self.w.line(f"{declared};")
         if isinstance(s.start, Literal):
             with self.w.loop("k", s.size):
                 self.w.line(f"{s.name}[k] = {self._expr(s.start)};")
@@ -214,76 +214,20 @@ class KernelPrinter:
             self.w.line(f"{s.value} = {value};", s.nodes)
             self.w.line(f"{s.position} = (int32_t)({index_text(s.index)});", s.nodes)
 
-    def _tile(self, t: Tile) -> None:
-        """The register tile: its sums, the loop over the contracted axes, the epilogue."""
-        w, vector = self.w, vector_type(t.dtype, t.lanes)
-        if t.lanes > 1:
-            w.need("gradc_simd.h")
-        across = "" if t.vectors == 1 else f"[{t.vectors}]"
-        braces = 1 + (t.vectors > 1) + (t.lanes > 1)  # C++ wants them all
-        zeros = "{" * braces + "0" + "}" * braces
-        w.line(f"{vector} acc[{t.rows}]{across} = {zeros};", t.nodes)
-        self._depth(t, 0, vector)
-        sums = "acc" if t.lanes == 1 else self._spill(t)
-        if t.lanes > 1 and t.rows > 1:
-            w.line("GRADC_ROWS")
-        with w.loop(t.row.name, t.rows):
-            for s in t.epilogue:
-                if t.is_along(s):
-                    with w.loop(s.var.name, s.var.extent, step=s.var.step, first=s.var.first):
-                        column = f"[{s.var.name}]" if t.vectors * t.lanes > 1 else ""
-                        value = f"{sums}[{t.row.name}]{column}"
-                        w.statement(f"const {c_name(t.dtype)} {t.accumulator} = {value};", t.nodes)
-                        self.statements(s.body)
-                else:
-                    self.statement(s)
+    def _product(self, s: Product) -> None:
+        """A line for the sums and the extents, one for each operand."""
+        self.w.need("gradc_simd.h")
+        verb = "add_product" if s.adds else "product"
+        name = f"gradc_{verb}_f{8 * item_bytes(s.dtype)}x{s.lanes}"
+        sums = [self._address(s.target, s.target_index), s.target_row, s.rows, s.columns, s.depth]
+        a = [self._address(s.a.buffer, s.a.index), s.a_row, s.a_column]
+        b = [self._address(s.b.buffer, s.b.index), s.b_row]
+        rows = [", ".join(map(str, row)) for row in (sums, a, b)]
+        self.w.line(f"{name}(", s.nodes)
+        for text, end in zip(rows, (",", ",", ");"), strict=True):
+            self.w.line(f"    {text}{end}", s.nodes)
 
-    def _spill(self, t: Tile) -> str:
-        """Copy the sums out of their registers, by constant indices only: so they can stay there
-        till now.
-        """
-        w, r = self.w, t.row.name
-        w.need("string.h")
-        w.line(f"{c_name(t.dtype)} tile[{t.rows}][{t.vectors * t.lanes}];", t.nodes)
-        with w.loop(r, t.rows):
-            if t.vectors == 1:
-                w.line(f"memcpy(tile[{r}], &acc[{r}], sizeof acc[{r}]);", t.nodes)
-            else:
-                with w.loop("v", t.vectors):
-                    target = f"&tile[{r}][v * {t.lanes}]"
-                    w.line(f"memcpy({target}, &acc[{r}][v], sizeof acc[{r}][v]);", t.nodes)
-        return "tile"
-
-    def _depth(self, t: Tile, axis: int, vector: str) -> None:
-        w = self.w
-        if axis < len(t.depth):
-            v = t.depth[axis]
-            if v.extent == 1:
-                self._depth(t, axis + 1, vector)
-                return
-            with w.loop(v.name, v.extent, t.nodes):
-                self._depth(t, axis + 1, vector)
-            return
-        one = t.vectors == 1
-        w.need("string.h")
-        # A copy for each vector: of a larger one, gcc keeps a copy on the stack that nobody reads.
-        w.line(f"{vector} b{'' if one else f'[{t.vectors}]'};", t.nodes)
-        if one:
-            w.line(f"memcpy(&b, &{t.b.buffer}[{_at_column(t, Index())}], sizeof b);", t.nodes)
-        else:
-            with w.loop("v", t.vectors):
-                start = _at_column(t, Index(((Var("v", t.vectors), t.lanes),)))
-                w.line(f"memcpy(&b[v], &{t.b.buffer}[{start}], sizeof b[v]);", t.nodes)
-        with w.loop(t.row.name, t.rows):
-            a = self._expr(t.a)
-            w.statement(f"const {c_name(t.dtype)} a = {a};", t.nodes)
-            if one:
-                w.line(f"acc[{t.row.name}] += a * b;", t.nodes)
-                return
-            with w.loop("v", t.vectors):
-                w.line(f"acc[{t.row.name}][v] += a * b[v];", t.nodes)
-
-
-def _at_column(t: Tile, column: Index) -> str:
-    """The index of the vector operand at a column."""
-    return index_text(substitute(t.b.index, t.column, column))
+    def _address(self, buffer: str, index: Index) -> str:
+        """A pointer to an element."""
+        text = index_text(index)
+        return buffer if text == "0" else f"&{buffer}[{text}]"

@@ -39,10 +39,10 @@ from .nest import (
     Kernel,
     Let,
     Literal,
+    Product,
     Ref,
     Simple,
     Stmt,
-    Tile,
 )
 from .ranges import Test, cut_points, decided, period, plain
 from .traverse import Rewrite, blocks, changed, walk
@@ -189,8 +189,6 @@ class _Cutter:
                 self._if(s, scope, out)
             case For():
                 self._loop(s, scope, out)
-            case Tile():
-                out.append(self._tile(s, scope))
             case _:
                 assert not blocks(s), f"what `{type(s).__name__}` has within is not looked at"
                 out.append(scope.statement(s))
@@ -203,28 +201,16 @@ class _Cutter:
             tests = tuple(t for t in map(scope.test, s.tests) if decided(t) is None)
             out.append(If(tests, tuple(self.statements(s.body, scope.inner()))))
 
-    def _tile(self, t: Tile, scope: _Scope) -> Tile:
-        """A register tile stays one; the loops over its columns are cut."""
-        a, b = scope.load(t.a), scope.load(t.b)
-        row = scope.inner()
-        row.taken |= {t.row.name, t.column.name, t.accumulator}
-        epilogue: list[Stmt] = []
-        for s in t.epilogue:
-            if t.is_along(s):
-                self._loop(s, row, epilogue, tile=True)
-            else:
-                self._block([s], row, epilogue)
-        return replace(t, a=a, b=b, epilogue=tuple(epilogue))
-
     # Loops
 
-    def _loop(self, s: For, scope: _Scope, out: list[Stmt], *, tile: bool = False) -> None:
-        """The loop in pieces, or, where that would be too much code, as it was."""
-        name = s.var.name if tile else scope.inner().fresh(s.var.name)
-        var = replace(s.var, name=name)
-        if s.is_whole and not any(isinstance(inner, Tile) for inner in walk(s.body)):
+    def _loop(self, s: For, scope: _Scope, out: list[Stmt]) -> None:
+        """The loop in pieces, or, where that would be too much code, as it was. A loop around a
+        product stays whole: what is cut is the loops over its sums.
+        """
+        var = replace(s.var, name=scope.inner().fresh(s.var.name))
+        if s.is_whole and not any(isinstance(inner, Product) for inner in walk(s.body)):
             try:
-                found = self._pieces(s, var, lambda index: index, scope, tile)
+                found = self._pieces(s, var, lambda index: index, scope)
             except _TooLargeError:
                 pass
             else:
@@ -235,7 +221,7 @@ class _Cutter:
         out.append(replace(s, var=var, low=low, high=high, body=body))
 
     def _pieces(
-        self, s: For, var: Var, value: Callable[[Index], Index], scope: _Scope, tile: bool
+        self, s: For, var: Var, value: Callable[[Index], Index], scope: _Scope
     ) -> list[Stmt]:
         """Loops over parts of the range of `var`, one after the other; the variable of `s` is
         `value` of it.
@@ -254,10 +240,10 @@ class _Cutter:
                 ahead += reversed(parts)
                 continue
             repeats = next((found for t in undecided if (found := period(t, part))), None)
-            if repeats and not tile:
+            if repeats:
                 made, rest = self._periods(s, part, *repeats, value, scope)
                 ahead += reversed(rest)
-            elif part.last == part.first and not tile:
+            elif part.last == part.first:
                 made = self._once(s, value(at(part)), part, scope)
             else:
                 body = self._piece(s, value(at(part)), part, scope)
@@ -308,7 +294,7 @@ class _Cutter:
         def whole(index: Index) -> Index:
             return value(at(outer) * by + index + start)
 
-        body = self._pieces(s, inner, whole, within, tile=False)
+        body = self._pieces(s, inner, whole, within)
         return [joined(For(outer, tuple(body)))], rest
 
 

@@ -39,11 +39,11 @@ from .nest import (
     Load,
     Param,
     Position,
+    Product,
     Ref,
     Select,
     Stmt,
     Store,
-    Tile,
     Transpose,
 )
 
@@ -145,28 +145,24 @@ class _Scope:
                     source = replace(s.source, index=s.source.index + (r * s.source_row + c))
                     where = s.target_index + (c * s.target_row + r)
                     self._store(s.target, where, self._value(source))
-            case Tile():
-                self._tile(s)
+            case Product():
+                self._product(s)
             case _:
                 assert_never(s)
 
-    def _tile(self, t: Tile) -> None:
-        """The sums, all columns of the register tile included, then the epilogue."""
-        width = t.vectors * t.lanes
-        sums = np.zeros((t.rows, width), t.dtype)
-        for depth in product(*(range(0, v.extent, v.step) for v in t.depth)):
-            counters = dict(zip((v.name for v in t.depth), depth, strict=True))
-            for r, c in product(range(t.rows), range(width)):
-                at = self.inner(**counters, **{t.row.name: r, t.column.name: c})
-                sums[r, c] += at._value(t.a) * at._value(t.b)
-        for r in range(t.rows):
-            row = self.inner(**{t.row.name: r})
-            for s in t.epilogue:
-                if not t.is_along(s):
-                    row.statement(s)
-                    continue
-                for c in range(s.var.first, s.var.extent, s.var.step):
-                    row.inner(**{t.column.name: c, t.accumulator: sums[r, c]}).run(s.body)
+    def _product(self, s: Product) -> None:
+        """The sums, in the order of the depth, before any is written."""
+        sums = np.zeros((s.rows, s.columns), s.dtype)
+        for r, c in product(range(s.rows), range(s.columns)):
+            if s.adds:
+                where = self._position(s.target, s.target_index + (r * s.target_row + c))
+                sums[r, c] = self.names[s.target][where]
+            for p in range(s.depth):
+                a = replace(s.a, index=s.a.index + (r * s.a_row + p * s.a_column))
+                b = replace(s.b, index=s.b.index + (p * s.b_row + c))
+                sums[r, c] += self._value(a) * self._value(b)
+        for r, c in product(range(s.rows), range(s.columns)):
+            self._store(s.target, s.target_index + (r * s.target_row + c), sums[r, c])
 
     # Names and memory
 

@@ -12,6 +12,7 @@ from ..graph import Graph, Node
 from ..ops.table import Kind
 from ..passes.fuse import Group
 from .contraction import Contraction
+from .dot import Dot
 from .naming import KernelNames
 from .nest import Kernel, Param
 from .pointwise import Elements
@@ -43,13 +44,13 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
 
     elements = Elements(graph, stored, lambda node: parameter(node, False), taken, names.value)
     storage = {i: parameter(graph[i], True) for i in group.stored}
-    nest: Contraction | RowNest
     if group.anchor is not None:
-        nest = Contraction(elements, graph, graph[group.anchor], storage, target)
+        dot = Dot(elements, graph, graph[group.anchor], storage)
+        body, scratch = Contraction(dot, target).lower(), dot.scratch
     else:
         assert group.domain is not None
         nest = RowNest(elements, graph, group.domain, storage)
-    body = nest.lower()
+        body, scratch = nest.lower(), nest.scratch
     ordered = sorted(
         params.items(), key=lambda item: (item[1].written, not item[1].scalar, item[0])
     )
@@ -59,7 +60,7 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
         tuple(i for i, _ in ordered),
         tuple(body.statements),
         group.nodes,
-        tuple(nest.scratch),
+        tuple(scratch),
         names.title(group),
         names.notes(group),
     )

@@ -31,11 +31,11 @@ from .nest import (
     Nodes,
     Param,
     Position,
+    Product,
     Ref,
     Select,
     Stmt,
     Store,
-    Tile,
     Transpose,
 )
 
@@ -106,10 +106,10 @@ def _statement(s: Stmt, indent: str) -> Iterator[str]:
             yield from _block(s.body, indent + INDENT)
         case If():
             tests = (f"{low} <= {index_listing(i)} < {high}" for i, low, high in s.tests)
-            yield f"{indent}if {' and '.join(tests)}"
+            yield f"{indent}if {' and '.join(tests)}" if s.tests else f"{indent}block"
             yield from _block(s.body, indent + INDENT)
-        case Tile():
-            yield from _tile(s, indent)
+        case Product():
+            yield f"{indent}{_product(s)}{_ids(s.nodes)}"
         case Transpose():
             target = f"{s.target}[{index_listing(s.target_index)}] by {s.target_row}"
             source = f"{_expr(s.source)} by {s.source_row}"
@@ -144,14 +144,12 @@ def _simple(s: Let | Declare | Position | Assign | Store | Accumulate | Select |
             return f"{s.value}, {s.position} = {s.op}({_expr(s.expr)} at {index_listing(s.index)})"
 
 
-def _tile(t: Tile, indent: str) -> Iterator[str]:
-    vector = f"{SHORT[t.dtype]}x{t.lanes}"
-    over = ", ".join(f"{v.name} < {v.extent}" for v in t.depth)
-    rows, columns = f"{t.row.name} < {t.rows}", f"{t.column.name} < {t.columns}"
-    yield f"{indent}tile {rows}, {columns} in {t.rows} x {t.vectors} {vector}{_ids(t.nodes)}"
-    product = f"{_expr(t.a)} * {_expr(t.b)}"
-    yield f"{indent}{INDENT}{t.accumulator} = sum({product} for {over or '1 product'})"
-    yield from _block(t.epilogue, indent + INDENT)
+def _product(s: Product) -> str:
+    target = f"{s.target}[{index_listing(s.target_index)}] by {s.target_row}"
+    a = f"{_expr(s.a)} by {s.a_row}, {s.a_column}"
+    b = f"{_expr(s.b)} by {s.b_row}"
+    extents = f"{s.rows} x {s.columns} x {s.depth} in {SHORT[s.dtype]}x{s.lanes}"
+    return f"{target} {'+=' if s.adds else '='} product {extents} of {a} and {b}"
 
 
 def _loop(s: For) -> str:

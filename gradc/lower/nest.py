@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..dtypes import DType
 from ..index import Index, Var
@@ -50,7 +50,7 @@ class Literal:
 
 @dataclass(frozen=True)
 class Ref:
-    """A value named by a `Let`, `Declare` or tile accumulator in scope."""
+    """A value named by a `Let` or `Declare` in scope."""
 
     name: str
     dtype: DType
@@ -177,12 +177,13 @@ class If:
 class LoopKind(Enum):
     """How the iterations of a loop are run.
 
-    In `LANES` they do the same to elements side by side, as one vector operation. A kind is added
-    here when something makes loops of it.
+    In `LANES` they do the same to elements side by side, as one vector operation. In `ROWS` each is
+    such operations, on one row of a tile. A kind is added here when something makes loops of it.
     """
 
     SERIAL = "serial"
     LANES = "lanes"
+    ROWS = "rows"
 
 
 @dataclass(frozen=True)
@@ -257,31 +258,36 @@ class Transpose:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """The contraction register tile: `rows` x (`vectors` * `lanes`) sums of products.
+class Product:
+    """A block of a matrix product, whose sums are kept in registers: for each of `rows` rows r and
+    `columns` columns c
 
-    `a` is indexed by `row` and the `depth` variables, `b` by `column` and them, with coefficient 1
-    of `column`. The epilogue runs once for every row and each of the first `columns` columns, with
-    the sum in the scalar `accumulator`.
+        target[r * target_row + c] = sum over p < depth of
+            a[r * a_row + p * a_column] * b[p * b_row + c]
+
+    counted from the indices of `target`, `a` and `b`; or added to what is there, if it `adds`. It
+    is computed in vectors of `lanes` columns, of which there are not less. Everything is read
+    before anything is written.
     """
 
-    rows: int
-    vectors: int
-    lanes: int
-    columns: int
-    depth: tuple[Var, ...]
-    row: Var
-    column: Var
+    target: str
+    target_index: Index
+    target_row: int
     a: Load
+    a_row: int
+    a_column: int
     b: Load
-    accumulator: str
-    dtype: DType
-    epilogue: tuple[Stmt, ...]
+    b_row: int
+    rows: int
+    columns: int
+    depth: int
+    lanes: int
+    adds: bool = False
     nodes: Nodes = ()
 
-    def is_along(self, s: Stmt) -> TypeGuard[For]:
-        """Whether a statement of the epilogue is a loop over columns, where the sums exist."""
-        return isinstance(s, For) and s.var.name == self.column.name
+    @property
+    def dtype(self) -> DType:
+        return self.a.dtype
 
 
 Stmt = (
@@ -297,7 +303,7 @@ Stmt = (
     | For
     | Copy
     | Transpose
-    | Tile
+    | Product
 )
 
 

@@ -66,7 +66,7 @@ def _families() -> set[str]:
 
 
 LIMITS = ("MIN", "MAX", "WIDTH")
-OWN = "acc tile a b v k r c state arena"
+OWN = "k r c state arena"
 """Names that the printer itself gives to what it declares."""
 
 

@@ -15,7 +15,7 @@ from math import prod
 
 from ..cnames import Names
 from ..index import Index, Var, at
-from ..passes.cost import CHAIN
+from ..passes.cost import CHAIN, DEPTH
 from .folds import Fold
 from .nest import LoopKind
 from .pointwise import Body
@@ -85,6 +85,16 @@ def _block(extents: Sequence[int], width: int) -> tuple[int, int]:
 def even_part(steps: int, most: int) -> int:
     """The most steps a block may have, or fewer if then all blocks are equal."""
     return next((n for n in range(most, most // 2, -1) if steps % n == 0), most)
+
+
+def cut_depth(extent: int, rest: int) -> list[tuple[int, int, int]]:
+    """A long depth, of `rest` products at each of `extent` positions, in pieces of about `DEPTH`
+    products: (first position, positions, positions of a piece), all pieces alike but the last.
+    """
+    step = even_part(extent, max(1, DEPTH // rest))
+    whole = extent // step * step
+    last = [(whole, extent - whole, extent - whole)] if whole < extent else []
+    return [(0, whole, step), *last]
 
 
 @dataclass(frozen=True)

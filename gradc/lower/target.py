@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from ..dtypes import DType, item_bytes
 
+LEAST_BYTES = 16
+"""The shortest vectors: every instruction set that has vectors has those."""
+
 
 @dataclass(frozen=True)
 class TileShape:
@@ -37,10 +40,12 @@ class Target:
         """Elements of a vector; 1 where there are none."""
         return max(1, self.vector_bytes // item_bytes(dtype))
 
-    def tile(self, dtype: DType, rows: int) -> TileShape:
+    def least_lanes(self, dtype: DType) -> int:
+        """Elements of the shortest vector there is."""
+        return LEAST_BYTES // item_bytes(dtype)
+
+    def tile(self, rows: int) -> TileShape:
         """The tile for a contraction of `rows` rows: few rows leave room for more vectors."""
-        if self.lanes(dtype) == 1:
-            return TileShape(4, 4)
         if rows < 4:
             return TileShape(rows, min(8, self.accumulators // rows))
         return TileShape(self.accumulators // 2, 2)
@@ -58,33 +63,45 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """`count` blocks of `vectors` x `lanes` columns from `start`, of which `valid` exist."""
+    """`count` tiles, one beside the other from column `start` on, of `columns` columns each, in
+    vectors of `lanes`.
+
+    Those before `first` belong to the tile before as well: so that the last vector of a row ends
+    where the row does. Those from `valid` on do not exist: of few columns none can be a vector.
+    """
 
     start: int
     count: int
-    vectors: int
+    columns: int
     lanes: int
+    first: int
     valid: int
 
     @property
-    def width(self) -> int:
-        return self.vectors * self.lanes
+    def own(self) -> int:
+        """How many columns of a tile are no other's."""
+        return self.valid - self.first
 
 
-def column_blocks(columns: int, lanes: int, vectors: int) -> list[ColumnBlock]:
-    """Cut the vector axis into full tiles, one narrower tile, and a ragged rest."""
-    blocks: list[ColumnBlock] = []
-    done = 0
-    if columns >= lanes * vectors:
-        count = columns // (lanes * vectors)
-        blocks.append(ColumnBlock(0, count, vectors, lanes, lanes * vectors))
-        done = count * lanes * vectors
-    if (left := (columns - done) // lanes) > 0:
-        blocks.append(ColumnBlock(done, 1, left, lanes, left * lanes))
-        done += left * lanes
-    if (rest := columns - done) > 0:
-        width = min(lanes, max(4, 1 << (rest - 1).bit_length()))
-        blocks.append(ColumnBlock(done, 1, 1, width, rest))
+def column_blocks(columns: int, lanes: int, vectors: int, least: int) -> list[ColumnBlock]:
+    """Cut the vector axis into full tiles and one narrower tile; vectors have `lanes` columns, or
+    fewer, but not less than `least`, where there are not so many.
+
+    The last vector of a tile may overlap the one before it. One that is all that is left after the
+    full tiles overlaps the last of those.
+    """
+    while lanes > max(columns, least):
+        lanes //= 2
+    if columns < lanes:
+        return [ColumnBlock(0, 1, lanes, lanes, 0, columns)]
+    full = lanes * vectors
+    count, rest = divmod(columns, full)
+    blocks = [ColumnBlock(0, count, full, lanes, 0, full)] if count else []
+    if rest >= lanes:
+        blocks.append(ColumnBlock(count * full, 1, rest, lanes, 0, rest))
+    elif rest:
+        width = max(least, 1 << (rest - 1).bit_length())
+        blocks.append(ColumnBlock(columns - width, 1, width, width, width - rest, width))
     return blocks
 
 

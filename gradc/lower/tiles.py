@@ -1,50 +1,298 @@
-"""How the result of a contraction is cut into register tiles.
+"""The register tile: how the result of a contraction is cut into blocks, and what is done with one.
 
-Enters: the axes of a result and the blocks of `target`. Leaves: the loops over tiles, and what one
-tile is. Always holds: nothing here knows of operands; the tiles of a `Cut` cover the result once.
+Enters: a `Dot` and which of its axes is on the vectors. Leaves: the statements of its kernel: loops
+over tiles, the `Product` of one, and the epilogue on its sums. Always holds: the tiles cover the
+result once; nothing is read past an array; every sum runs over the contracted axes in order.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
-from ..index import Index, Var
-from .target import ColumnBlock
-
-
-@dataclass(frozen=True)
-class Cut:
-    """How a result is cut into tiles: its axes, the heights of tiles, the blocks of columns, and
-    whether the vector operand is read where it lies.
-    """
-
-    column: Var
-    row: Var | None
-    heights: list[tuple[int, int, int]]
-    blocks: list[ColumnBlock]
-    contiguous: bool
-
-    def is_packed(self, block: ColumnBlock) -> bool:
-        return not self.contiguous or block.valid < block.width
-
-    def across(self, block: ColumnBlock) -> Var:
-        """The loop over the tiles of a block of columns."""
-        return Var(self.column.name, block.count * block.width, block.width)
-
-    def down(self, repeat: int, height: int) -> Var:
-        """The loop over tiles of one height."""
-        return Var(self.row.name if self.row else "i", repeat * height, height)
+from ..dtypes import F32, F64, item_bytes
+from ..index import Index, Indices, Var, at, flatten, replace_vars
+from ..passes.cost import LARGE_BYTES, LONG_DEPTH, MANY_ROWS
+from .dot import Dot, Operand, Stretch, is_contiguous, is_strided, stretches
+from .folds import start_value
+from .nest import Accumulate, Apply, Array, If, Load, LoopKind, Product
+from .panels import pack
+from .pointwise import Body
+from .sweep import cut_depth
+from .target import ColumnBlock, Target, column_blocks, row_blocks
 
 
 @dataclass(frozen=True)
 class Place:
-    """One tile of a result: where it starts, and whether its rows and columns have been copied
-    together.
-    """
+    """One tile of a result: rows from `top` on, and of `block` the columns from `start` on."""
 
-    rows: int
     block: ColumnBlock
     top: Index
     start: Index
-    rows_packed: bool
-    columns_packed: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The other operand of a tile: `height` rows, `step` elements apart."""
+
+    operand: Operand
+    height: int
+    step: int
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A contraction with `column` on the vector axis of its tiles. The other operand, of side
+    `row_side`, is broadcast by scalars: those of `row`, or of one row where it has no free axis.
+    """
+
+    dot: Dot
+    target: Target
+    column: Var
+    row: Var | None
+    row_side: int
+
+    @cached_property
+    def a(self) -> Operand:
+        return self.dot.operands[self.row_side]
+
+    @cached_property
+    def b(self) -> Operand:
+        return self.dot.operands[1 - self.row_side]
+
+    @property
+    def rows(self) -> int:
+        return self.row.extent if self.row else 1
+
+    @property
+    def heights(self) -> list[tuple[int, int, int]]:
+        return row_blocks(self.rows, self.target.tile(self.rows).rows)
+
+    @property
+    def blocks(self) -> list[ColumnBlock]:
+        lanes, least = (f(self.dot.dtype) for f in (self.target.lanes, self.target.least_lanes))
+        return column_blocks(self.column.extent, lanes, self.target.tile(self.rows).vectors, least)
+
+    def lower(self, body: Body) -> None:
+        """Loops over all axes but `row` and `column`, and within them over tiles."""
+        outer = tuple(v for v in self.dot.axes.free if v not in (self.row, self.column))
+        with body.loops(outer) as outside:
+            if self._rows_first():
+                self._by_rows(outside)
+            else:
+                self._by_columns(outside)
+
+    # Which operands are copied first
+
+    @cached_property
+    def is_read_in_place(self) -> bool:
+        """Whether the vector operand can be read where it lies."""
+        depth, offset = self.dot.axes.depth, self.b.offset
+        return is_contiguous(offset, self.column) and is_strided(offset, depth)
+
+    @cached_property
+    def has_strided_rows(self) -> bool:
+        """Whether the other operand can."""
+        row = (self.row,) if self.row else ()
+        return is_strided(self.a.offset, (*row, *self.dot.axes.depth))
+
+    def _is_packed(self, block: ColumnBlock) -> bool:
+        return not self.is_read_in_place or self._is_large() or self._is_few(block)
+
+    def _is_few(self, block: ColumnBlock) -> bool:
+        """Whether there are fewer columns than a vector has."""
+        return block.valid < block.columns
+
+    def _is_large(self) -> bool:
+        """Whether the vector operand is better read from a copy of a panel of it: its rows lie
+        apart, and it is larger than what is quick to reach.
+        """
+        size = self.dot.length * self.column.extent * item_bytes(self.dot.dtype)
+        return self.rows >= MANY_ROWS and size >= LARGE_BYTES
+
+    def _rows_first(self) -> bool:
+        """Whether tiles of the same rows follow each other: where the rows do not lie along the
+        depth, so that they are copied together first, and the result is large.
+        """
+        if not self.is_read_in_place or self.row is None:
+            return False
+        along = is_contiguous(self.a.offset, self.dot.axes.depth[-1])
+        results = self.rows * self.column.extent * item_bytes(self.dot.dtype)
+        return not self.has_strided_rows or (not along and results >= LARGE_BYTES)
+
+    def _panel(self, block: ColumnBlock, start: Index, body: Body) -> Operand:
+        """The columns of a tile: where they lie, or a copy."""
+        if self._is_packed(block):
+            return pack(self.dot, self.b, self.column, start, block, body)
+        return self.b.at({self.column: start})
+
+    def _rows(self, top: Index, height: int, body: Body, *, packed: bool) -> Rows:
+        """The rows of a tile: where they lie, or a copy."""
+        if self.row is None:
+            return Rows(self.a, height, 0)
+        if not packed:
+            step = self.a.offset.coefficient(self.row)
+            return Rows(self.a.at({self.row: top}), height, step)
+        together = ColumnBlock(0, 1, height, 1, 0, height)
+        return Rows(pack(self.dot, self.a, self.row, top, together, body), height, 1)
+
+    # Loops over tiles
+
+    def _across(self, block: ColumnBlock) -> Var:
+        """The loop over the tiles of a block of columns."""
+        return Var(self.column.name, block.count * block.columns, block.columns)
+
+    def _down(self, repeat: int, height: int) -> Var:
+        """The loop over tiles of one height."""
+        return Var(self.row.name if self.row else "i", repeat * height, height)
+
+    def _by_columns(self, outside: Body) -> None:
+        """One panel of columns after the other, all rows of each."""
+        for block in self.blocks:
+            across = self._across(block)
+            with outside.loop(across) as inside:
+                start = at(across) + block.start
+                b = self._panel(block, start, inside)
+                for first, repeat, height in self.heights:
+                    down = self._down(repeat, height)
+                    with inside.loop(down) as inner:
+                        top = at(down) + first
+                        a = self._rows(top, height, inner, packed=not self.has_strided_rows)
+                        self._tile(Place(block, top, start), a, b, inner)
+
+    def _by_rows(self, outside: Body) -> None:
+        """The rows of one tile after the other, all columns of each."""
+        few = [
+            self._panel(block, Index((), block.start), outside) if self._is_few(block) else None
+            for block in self.blocks
+        ]
+        for first, repeat, height in self.heights:
+            down = self._down(repeat, height)
+            with outside.loop(down) as inside:
+                top = at(down) + first
+                a = self._rows(top, height, inside, packed=True)
+                for block, panel in zip(self.blocks, few, strict=True):
+                    across = self._across(block)
+                    with inside.loop(across) as inner:
+                        start = at(across) + block.start
+                        b = panel or self.b.at({self.column: start})
+                        self._tile(Place(block, top, start), a, b, inner)
+
+    # One tile
+
+    def _tile(self, place: Place, a: Rows, b: Operand, body: Body) -> None:
+        """The sums of a tile, and the epilogue on them."""
+        dot, block = self.dot, place.block
+        parts = stretches(dot.axes.depth, a.operand.offset, b.offset)
+        product = self._product(a, b, block)
+        long = dot.dtype == F32 and dot.length > LONG_DEPTH
+        if not long and len(parts) == 1 and self._is_stored_as_it_is(block):
+            body.statements.append(_over(self._stored(product, place), parts[0]))
+            return
+        r, c = Var("r", a.height), Var("c", block.own)
+        alone = Body(body, guard=not (r.last or c.last), names=dot.names)
+        sums = self._long_sums if long else self._sums
+        name = sums(product, parts, alone)
+        with alone.loop(r, LoopKind.ROWS) as across, across.loop(c) as along:
+            here = Load(
+                name, at(r) * block.columns + at(c) + block.first, F64 if long else dot.dtype
+            )
+            total = self.dot.let("sum_total" if long else "sum", here, along)
+            if long:
+                total = self.dot.let("sum", Apply("cast", (total,), dot.dtype), along)
+            column = place.start + at(c) + block.first
+            dot.epilogue(self._index(place.top + at(r), column), total, along)
+        alone.close()
+        body.statements.append(If((), tuple(alone.statements)))
+
+    def _product(self, a: Rows, b: Operand, block: ColumnBlock) -> Product:
+        """The product of a tile for one contracted position, the first; it has no target yet."""
+        dtype, nodes = self.dot.dtype, self.dot.nodes
+        first = {v: Index() for v in self.dot.axes.depth}
+        left, right = (Load(o.buffer, o.at(first).offset, dtype) for o in (a.operand, b))
+        return Product(
+            "", Index(), block.columns, left, a.step, 0, right, 0,
+            a.height, block.columns, 1, block.lanes, nodes=nodes,
+        )  # fmt: skip
+
+    def _sums(self, product: Product, parts: Sequence[Stretch], body: Body) -> str:
+        """The sums in an array: of the innermost stretch by one product, added up by loops over
+        the others.
+        """
+        *outer, inner = parts
+        name = body.fresh("tile")
+        start = start_value("sum", self.dot.dtype) if outer else None
+        size = product.rows * product.columns
+        body.statements.append(Array(name, self.dot.dtype, size, start))
+        product = replace(product, target=name, adds=bool(outer))
+        variables = tuple(s.var for s in outer)
+        with body.loops(variables) as inside:
+            for s in outer:
+                product = _moved(product, s, at(s.var))
+            inside.statements.append(_over(product, inner))
+        return name
+
+    def _long_sums(self, product: Product, parts: Sequence[Stretch], body: Body) -> str:
+        """Long sums in an array of doubles: those of stretches of the depth are added up there."""
+        first, *inner = parts
+        name, size = body.fresh("total"), product.rows * product.columns
+        body.statements.append(Array(name, F64, size, start_value("sum", F64)))
+        extent = first.var.extent
+        for start, count, step in cut_depth(extent, self.dot.length // extent):
+            piece = Var(self.dot.names.fresh("q"), count, step)
+            with body.loop(piece) as each:
+                alone = Body(each, names=self.dot.names)
+                here = _moved(product, first, at(piece) + start)
+                part = replace(first, var=replace(first.var, extent=step))
+                partial = self._sums(here, [part, *inner], alone)
+                k = Var("k", size)
+                with alone.loop(k) as element:
+                    value = self.dot.let("sum", Load(partial, at(k), self.dot.dtype), element)
+                    wide = self.dot.let("widened", Apply("cast", (value,), F64), element)
+                    element.statements.append(
+                        Accumulate(name, at(k), "sum", wide, F64, self.dot.nodes)
+                    )
+                alone.close()
+                each.statements.append(If((), tuple(alone.statements)))
+        return name
+
+    # Where the results are
+
+    def _at(self, row: Index, column: Index) -> dict[Var, Index]:
+        return {self.column: column} | ({self.row: row} if self.row else {})
+
+    def _index(self, row: Index, column: Index) -> Indices:
+        """The element of the result in a row and a column."""
+        found = self._at(row, column)
+        return tuple(found.get(v, at(v)) for v in self.dot.axes.free)
+
+    @property
+    def _offset(self) -> Index:
+        """Where an element of the result is stored."""
+        return flatten(tuple(at(v) for v in self.dot.axes.free), self.dot.anchor.shape)
+
+    def _is_stored_as_it_is(self, block: ColumnBlock) -> bool:
+        """Whether the sums of a tile are all there is to be stored, each once and side by side."""
+        if list(self.dot.storage) != [self.dot.anchor.id] or block.own < block.columns:
+            return False
+        return is_contiguous(self._offset, self.column)
+
+    def _stored(self, product: Product, place: Place) -> Product:
+        """The product of a tile with its place in the result as the target."""
+        where = replace_vars(self._offset, self._at(place.top, place.start))
+        step = self._offset.coefficient(self.row) if self.row else 0
+        target = self.dot.storage[self.dot.anchor.id]
+        return replace(product, target=target, target_index=where, target_row=step)
+
+
+def _moved(product: Product, part: Stretch, by: Index) -> Product:
+    """The product as many contracted positions further on."""
+    a, b = product.a, product.b
+    a, b = replace(a, index=a.index + by * part.a), replace(b, index=b.index + by * part.b)
+    return replace(product, a=a, b=b)
+
+
+def _over(product: Product, part: Stretch) -> Product:
+    """The product summed over a stretch."""
+    return replace(product, depth=part.var.extent, a_column=part.a, b_row=part.b)

@@ -30,12 +30,12 @@ from .nest import (
     Literal,
     Load,
     Position,
+    Product,
     Ref,
     Select,
     Simple,
     Stmt,
     Store,
-    Tile,
     Transpose,
 )
 
@@ -68,11 +68,9 @@ def blocks(s: Stmt) -> tuple[Block, ...]:
             return (Block((s.var,), s.body),)
         case If():
             return (Block((), s.body),)
-        case Tile():
-            return (Block((s.row,), s.epilogue),)
         case Let() | Declare() | Array() | Position() | Assign() | Store() | Accumulate():
             return ()
-        case Select() | Copy() | Transpose():
+        case Select() | Copy() | Transpose() | Product():
             return ()
         case _:
             assert_never(s)
@@ -90,7 +88,7 @@ def walk(body: Iterable[Stmt]) -> Iterator[Stmt]:
 
 
 def expressions(s: Stmt) -> tuple[Expr, ...]:
-    """What a statement evaluates, in order; those of a tile and a transposition many times."""
+    """What a statement evaluates, in order; those of a product and a transposition many times."""
     match s:
         case Let() | Position() | Assign() | Store() | Accumulate() | Select():
             return (s.expr,)
@@ -100,7 +98,7 @@ def expressions(s: Stmt) -> tuple[Expr, ...]:
             return () if s.start is None else (s.start,)
         case Transpose():
             return (s.source,)
-        case Tile():
+        case Product():
             return (s.a, s.b)
         case If() | For() | Copy():
             return ()
@@ -133,9 +131,13 @@ def loads(s: Stmt) -> Iterator[Access]:
         case Transpose():
             r, c = _sides(s)
             yield Access(s.source.buffer, s.source.index + at(r) * s.source_row + at(c), (r, c))
-        case Tile():
-            yield Access(s.a.buffer, s.a.index, (*s.depth, s.row))
-            yield Access(s.b.buffer, s.b.index, (*s.depth, s.column))
+        case Product():
+            p, r, c = Var("p", s.depth), Var("r", s.rows), Var("c", s.columns)
+            a = s.a.index + at(p) * s.a_column + at(r) * s.a_row
+            yield Access(s.a.buffer, a, (p, r))
+            yield Access(s.b.buffer, s.b.index + at(p) * s.b_row + at(c), (p, c))
+            if s.adds:
+                yield from stores(s)
         case _:
             if isinstance(s, Accumulate):
                 yield from stores(s)
@@ -157,9 +159,10 @@ def stores(s: Stmt) -> Iterator[Access]:
         case Transpose():
             r, c = _sides(s)
             yield Access(s.target, s.target_index + at(c) * s.target_row + at(r), (r, c))
+        case Product():
+            r, c = Var("r", s.rows), Var("c", s.columns)
+            yield Access(s.target, s.target_index + at(r) * s.target_row + at(c), (r, c))
         case Array() | Let() | Declare() | Position() | Assign() | Select() | If() | For():
-            return
-        case Tile():
             return
         case _:
             assert_never(s)
@@ -189,7 +192,7 @@ def declared(s: Stmt) -> str | None:
             return s.name
         case Assign() | Store() | Accumulate() | Select() | If() | For():
             return None
-        case Copy() | Transpose() | Tile():
+        case Copy() | Transpose() | Product():
             return None
         case _:
             assert_never(s)
@@ -206,7 +209,7 @@ def changed(s: Stmt) -> tuple[str, ...]:
             return (s.value, s.position)
         case Let() | Declare() | Array() | Position() | Store() | If() | For():
             return ()
-        case Copy() | Transpose() | Tile():
+        case Copy() | Transpose() | Product():
             return ()
         case _:
             assert_never(s)
@@ -335,20 +338,12 @@ class Rewrite:
                 target, index = self.name(s.target), self.index(s.target_index)
                 source, nodes = self.load(s.source), self.nodes(s.nodes)
                 return _with(s, target=target, target_index=index, source=source, nodes=nodes)
-            case Tile():
-                return self.tile(s)
+            case Product():
+                target, index = self.name(s.target), self.index(s.target_index)
+                a, b, nodes = self.load(s.a), self.load(s.b), self.nodes(s.nodes)
+                return _with(s, target=target, target_index=index, a=a, b=b, nodes=nodes)
             case _:
                 assert_never(s)
-
-    def tile(self, t: Tile) -> Tile:
-        depth = tuple([self.var(v) for v in t.depth])
-        row, column = self.var(t.row), self.var(t.column)
-        a, b = self.load(t.a), self.load(t.b)
-        sum_, nodes = self.declare(t.accumulator), self.nodes(t.nodes)
-        return _with(
-            t, depth=depth, row=row, column=column, a=a, b=b, accumulator=sum_,
-            epilogue=self.body(t.epilogue), nodes=nodes,
-        )  # fmt: skip
 
 
 class _Indices(Rewrite):

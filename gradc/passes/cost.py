@@ -37,6 +37,9 @@ LARGE_BYTES = 1024 * 1024
 """A matrix of so many bytes is read in copied panels: its rows lie in different pages, and, where
 their distance is a power of two, in a few sets of the first-level cache."""
 
+SUMS_BYTES = 2048
+"""A row of sums, where a product is computed row by row."""
+
 MANY_ROWS = 96
 """Rows of the other operand for which such a copy pays."""
 
@@ -62,13 +65,10 @@ def contraction_cost(
 ) -> float:
     """Cost of a contraction tile with `columns` on the vector axis.
 
-    `columns_contiguous`: the vector operand lies contiguously along the columns, so that only what
-    is left beside whole vectors is packed, else all of it is;
+    `columns_contiguous`: the vector operand lies contiguously along the columns, else it is packed;
     `output_contiguous`: so does the output, else it is written element by element.
     """
-    width = min(lanes, 1 << max(columns - 1, 0).bit_length())
-    padded = round_up(columns, width)
-    products = rows * (padded / lanes if columns >= lanes else 1) * depth
-    pack = PACK_COST * depth * (columns % lanes if columns_contiguous else columns)
+    products = rows * -(-columns // lanes) * depth
+    pack = 0.0 if columns_contiguous else PACK_COST * depth * columns
     scatter = 0.0 if output_contiguous else SCATTER_COST * rows * columns
     return products + pack + scatter
