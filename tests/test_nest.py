@@ -30,10 +30,10 @@ from gradc.lower.nest import (
     Ref,
     Stmt,
     Store,
-    walk,
 )
 from gradc.lower.rename import merge_buffers
 from gradc.lower.target import TARGETS
+from gradc.lower.traverse import walk
 from gradc.trace import trace_tree
 
 RNG = np.random.default_rng(0)

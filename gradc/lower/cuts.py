@@ -13,7 +13,7 @@ read, computed and written as before, in the same sequence.
       out[i] = pad                       out[i] = x_at
 
 A loop is left as it is, tests inside, where it would become more than `MOST_PIECES`, where the
-kernel would grow beyond `MOST_GROWTH` times its statements, and around a register tile, of which
+kernel would grow beyond `MOST_GROWTH` times its statements, and around a product, of which
 there is one copy only. (What is left of tests is printed so that no compiler makes vectors of it.)
 """
 

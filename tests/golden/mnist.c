@@ -31,29 +31,15 @@ GRADC_KERNEL void forward_fc1_relu(
 {
     for (size_t j = 0; j < 128; j += 16) {
         for (size_t i = 0; i < 64; i += 4) {
-            gradc_f32x8 acc[4][2] = {{{0}}};
-            for (size_t p = 0; p < 784; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc1_weight[p * 128 + j + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 4; ++r) {
-                    const float a = x[(i + r) * 784 + p];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[4][16];
-            for (size_t r = 0; r < 4; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
+            float tile[64];
+            gradc_product_f32x8(
+                tile, 16, 4, 16, 784,
+                &x[i * 784], 784, 1,
+                &fc1_weight[j], 128);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
+                    const float sum = tile[r * 16 + c];
                     const float fc1_bias_at = fc1_bias[j + c];
                     const float sum_2 = sum + fc1_bias_at;
                     const float relu = (sum_2 < 0) ? 0.0f : sum_2;
@@ -70,63 +56,21 @@ GRADC_KERNEL void forward_fc2(
     float *restrict fc2,              /* out [64, 10] */
     const float *restrict fc1_relu,   /* [64, 128] */
     const float *restrict fc2_weight, /* [128, 10] */
-    const float *restrict fc2_bias,   /* [10] */
-    float *restrict fc2_weight_panel) /* scratch [128, 4] */
+    const float *restrict fc2_bias)   /* [10] */
 {
     for (size_t i = 0; i < 64; i += 4) {
-        gradc_f32x8 acc[4] = {{0}};
-        for (size_t p = 0; p < 128; ++p) {
-            gradc_f32x8 b;
-            memcpy(&b, &fc2_weight[p * 10], sizeof b);
-            for (size_t r = 0; r < 4; ++r) {
-                const float a = fc1_relu[(i + r) * 128 + p];
-                acc[r] += a * b;
-            }
-        }
-        float tile[4][8];
-        for (size_t r = 0; r < 4; ++r) {
-            memcpy(tile[r], &acc[r], sizeof acc[r]);
-        }
+        float tile[40];
+        gradc_product_f32x8(
+            tile, 10, 4, 10, 128,
+            &fc1_relu[i * 128], 128, 1,
+            fc2_weight, 10);
         GRADC_ROWS
         for (size_t r = 0; r < 4; ++r) {
-            for (size_t c = 0; c < 8; ++c) {
-                const float sum = tile[r][c];
+            for (size_t c = 0; c < 10; ++c) {
+                const float sum = tile[r * 10 + c];
                 const float fc2_bias_at = fc2_bias[c];
                 const float sum_2 = sum + fc2_bias_at;
                 fc2[(i + r) * 10 + c] = sum_2;
-            }
-        }
-    }
-    for (size_t p = 0; p < 128; ++p) {
-        for (size_t c = 0; c < 2; ++c) {
-            const float value = fc2_weight[p * 10 + c + 8];
-            fc2_weight_panel[p * 4 + c] = value;
-        }
-        for (size_t c = 0; c < 2; ++c) {
-            fc2_weight_panel[p * 4 + c + 2] = 0.0f;
-        }
-    }
-    for (size_t i = 0; i < 64; i += 4) {
-        gradc_f32x4 acc[4] = {{0}};
-        for (size_t p = 0; p < 128; ++p) {
-            gradc_f32x4 b;
-            memcpy(&b, &fc2_weight_panel[p * 4], sizeof b);
-            for (size_t r = 0; r < 4; ++r) {
-                const float a = fc1_relu[(i + r) * 128 + p];
-                acc[r] += a * b;
-            }
-        }
-        float tile[4][4];
-        for (size_t r = 0; r < 4; ++r) {
-            memcpy(tile[r], &acc[r], sizeof acc[r]);
-        }
-        GRADC_ROWS
-        for (size_t r = 0; r < 4; ++r) {
-            for (size_t c = 0; c < 2; ++c) {
-                const float sum = tile[r][c];
-                const float fc2_bias_at = fc2_bias[c + 8];
-                const float sum_2 = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c + 8] = sum_2;
             }
         }
     }
@@ -177,10 +121,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     float e_row[10];
     float sum_total = 0.0f;
     float sum_total_2 = 0.0f;
-    float d_params_fc2_bias_total[10];
-    for (size_t k = 0; k < 10; ++k) {
-        d_params_fc2_bias_total[k] = 0.0f;
-    }
+    float d_params_fc2_bias_total[10] = {0};
     for (size_t i = 0; i < 64; ++i) {
         float max = -INFINITY;
         float best_value = -INFINITY;
@@ -263,29 +204,15 @@ GRADC_KERNEL void backward_d_fc1(
     for (size_t j = 0; j < 128; j += 16) {
         gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * 10], 10, 16, 10);
         for (size_t i = 0; i < 64; i += 4) {
-            gradc_f32x8 acc[4][2] = {{{0}}};
-            for (size_t p = 0; p < 10; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc2_weight_panel[p * 16 + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 4; ++r) {
-                    const float a = d_fc2[(i + r) * 10 + p];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[4][16];
-            for (size_t r = 0; r < 4; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
+            float tile[64];
+            gradc_product_f32x8(
+                tile, 16, 4, 16, 10,
+                &d_fc2[i * 10], 10, 1,
+                fc2_weight_panel, 16);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
+                    const float sum = tile[r * 16 + c];
                     const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
                     const int is_at_most = fc1_relu_at <= 0.0f;
                     const float chosen = is_at_most ? 0.0f : sum;
@@ -314,29 +241,15 @@ GRADC_KERNEL void update_fc2_weight(
 {
     for (size_t i = 0; i < 128; i += 16) {
         for (size_t j = 0; j < 10; j += 5) {
-            gradc_f32x8 acc[5][2] = {{{0}}};
-            for (size_t p = 0; p < 64; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &fc1_relu[p * 128 + i + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 5; ++r) {
-                    const float a = d_fc2[p * 10 + j + r];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[5][16];
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
+            float tile[80];
+            gradc_product_f32x8(
+                tile, 16, 5, 16, 64,
+                &d_fc2[j], 1, 10,
+                &fc1_relu[i], 128);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
+                    const float sum = tile[r * 16 + c];
                     const float momentum_fc2_weight_at = momentum_fc2_weight[(i + c) * 10 + j + r];
                     const float product = 0.9f * momentum_fc2_weight_at;
                     const float fc2_weight_at = fc2_weight[(i + c) * 10 + j + r];
@@ -362,10 +275,7 @@ GRADC_KERNEL void update_fc1_bias(
     const float *restrict d_fc1,       /* [64, 128] */
     float lr)
 {
-    float d_params_fc1_bias_total[128];
-    for (size_t k = 0; k < 128; ++k) {
-        d_params_fc1_bias_total[k] = 0.0f;
-    }
+    float d_params_fc1_bias_total[128] = {0};
     for (size_t i = 0; i < 64; ++i) {
         for (size_t j = 0; j < 128; ++j) {
             const float d_fc1_at = d_fc1[i * 128 + j];
@@ -405,29 +315,15 @@ GRADC_KERNEL void update_fc1_weight(
 {
     for (size_t j = 0; j < 128; j += 16) {
         for (size_t i = 0; i < 774; i += 6) {
-            gradc_f32x8 acc[6][2] = {{{0}}};
-            for (size_t p = 0; p < 64; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &d_fc1[p * 128 + j + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 6; ++r) {
-                    const float a = x[p * 784 + i + r];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[6][16];
-            for (size_t r = 0; r < 6; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
+            float tile[96];
+            gradc_product_f32x8(
+                tile, 16, 6, 16, 64,
+                &x[i], 1, 784,
+                &d_fc1[j], 128);
             GRADC_ROWS
             for (size_t r = 0; r < 6; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
+                    const float sum = tile[r * 16 + c];
                     const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c];
                     const float product = 0.9f * momentum_fc1_weight_at;
                     const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
@@ -442,29 +338,15 @@ GRADC_KERNEL void update_fc1_weight(
             }
         }
         for (size_t i = 0; i < 10; i += 5) {
-            gradc_f32x8 acc[5][2] = {{{0}}};
-            for (size_t p = 0; p < 64; ++p) {
-                gradc_f32x8 b[2];
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&b[v], &d_fc1[p * 128 + j + v * 8], sizeof b[v]);
-                }
-                for (size_t r = 0; r < 5; ++r) {
-                    const float a = x[p * 784 + i + r + 774];
-                    for (size_t v = 0; v < 2; ++v) {
-                        acc[r][v] += a * b[v];
-                    }
-                }
-            }
-            float tile[5][16];
-            for (size_t r = 0; r < 5; ++r) {
-                for (size_t v = 0; v < 2; ++v) {
-                    memcpy(&tile[r][v * 8], &acc[r][v], sizeof acc[r][v]);
-                }
-            }
+            float tile[80];
+            gradc_product_f32x8(
+                tile, 16, 5, 16, 64,
+                &x[i + 774], 1, 784,
+                &d_fc1[j], 128);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r][c];
+                    const float sum = tile[r * 16 + c];
                     const float momentum_fc1_weight_at =
                         momentum_fc1_weight[(i + r) * 128 + j + c + 99072];
                     const float product = 0.9f * momentum_fc1_weight_at;
@@ -575,21 +457,20 @@ int mnist_step(
 
     mnist_params *const params = &state->params;
     mnist_params *const momentum = &state->momentum;
-    float *const fc1_relu = &arena->f32[0];               /* [64, 128], calls 1-5 */
-    float *const fc2 = &arena->f32[8192];                 /* [64, 10], calls 2-3 */
-    float *const fc2_weight_panel = &arena->f32[8832];    /* [128, 4], call 2 */
-    float *const d_fc2 = &arena->f32[16384];              /* [64, 10], calls 3-5 */
-    float *const fc2_weight_panel_2 = &arena->f32[17024]; /* [10, 16], call 4 */
-    float *const d_fc1 = &arena->f32[8192];               /* [64, 128], calls 4-7 */
+    float *const fc1_relu = &arena->f32[0];             /* [64, 128], calls 1-5 */
+    float *const fc2 = &arena->f32[8192];               /* [64, 10], calls 2-3 */
+    float *const d_fc2 = &arena->f32[16384];            /* [64, 10], calls 3-5 */
+    float *const fc2_weight_panel = &arena->f32[17024]; /* [10, 16], call 4 */
+    float *const d_fc1 = &arena->f32[8192];             /* [64, 128], calls 4-7 */
 
     /* forward pass */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
-    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
+    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
     /* the forward pass ends in the loss, where the backward pass begins */
     loss_and_d_fc2_and_fc2_bias(
         loss, accuracy, d_fc2, params->fc2_bias, momentum->fc2_bias, y, fc2, lr);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
-    backward_d_fc1(d_fc1, fc1_relu, d_fc2, params->fc2_weight, fc2_weight_panel_2);
+    backward_d_fc1(d_fc1, fc1_relu, d_fc2, params->fc2_weight, fc2_weight_panel);
     update_fc2_weight(params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2, lr);
     update_fc1_bias(params->fc1_bias, momentum->fc1_bias, d_fc1, lr);
     update_fc1_weight(params->fc1_weight, momentum->fc1_weight, x, d_fc1, lr);
@@ -637,12 +518,11 @@ int mnist_evaluate(
         }
     }
 
-    float *const fc1_relu = &arena->f32[0];            /* [64, 128], calls 1-2 */
-    float *const fc2 = &arena->f32[8192];              /* [64, 10], calls 2-3 */
-    float *const fc2_weight_panel = &arena->f32[8832]; /* [128, 4], call 2 */
+    float *const fc1_relu = &arena->f32[0]; /* [64, 128], calls 1-2 */
+    float *const fc2 = &arena->f32[8192];   /* [64, 10], calls 2-3 */
 
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
-    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
+    forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
     forward_loss(loss, accuracy, y, fc2);
     return MNIST_OK;
 }
@@ -650,12 +530,11 @@ int mnist_evaluate(
 /* predict: out f32[64, 10] from x f32[64, 784]. */
 int mnist_predict(const mnist_params *params, float *out, const float *x, mnist_arena *arena)
 {
-    float *const fc1_relu = &arena->f32[0];            /* [64, 128], calls 1-2 */
-    float *const fc2_weight_panel = &arena->f32[8192]; /* [128, 4], call 2 */
+    float *const fc1_relu = &arena->f32[0]; /* [64, 128], calls 1-2 */
 
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     /* forward_out, which is the same function on other arrays: */
-    forward_fc2(out, fc1_relu, params->fc2_weight, params->fc2_bias, fc2_weight_panel);
+    forward_fc2(out, fc1_relu, params->fc2_weight, params->fc2_bias);
     return MNIST_OK;
 }
 
