@@ -19,14 +19,13 @@ there is one copy only. (What is left of tests is printed so that no compiler ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 
-from ..index import Dyn, Index, Var, at, replace_vars
+from ..index import Index, Var, at
 from .joins import joined
 from .nest import (
     Apply,
@@ -41,11 +40,11 @@ from .nest import (
     Literal,
     Product,
     Ref,
-    Simple,
     Stmt,
 )
 from .ranges import Test, cut_points, decided, period, plain
-from .traverse import Rewrite, blocks, changed, walk
+from .scopes import Scope
+from .traverse import blocks, changed, walk
 from .unused import without_unused
 
 MOST_PIECES = 64
@@ -61,73 +60,14 @@ def cut_loops(kernel: Kernel) -> Kernel:
         return kernel
     size = sum(1 for _ in walk(kernel.body))
     names = {p.name for p in (*kernel.params, *kernel.scratch)}
-    body = _Cutter(max(SMALL, MOST_GROWTH * size)).statements(kernel.body, _Scope(names))
+    body = _Cutter(max(SMALL, MOST_GROWTH * size)).statements(kernel.body, Scope(names))
     return replace(kernel, body=without_unused(tuple(body)))
 
 
-class _Scope(Rewrite):
-    """What names and loop variables of the kernel stand for in the one that is being made.
-
-    A name is another name (`names`), or, of a value that need not be named, the value (`values`).
-    """
-
-    def __init__(
-        self,
-        taken: set[str],
-        names: Mapping[str, str] = MappingProxyType({}),
-        values: Mapping[str, Simple] = MappingProxyType({}),
-        indices: Mapping[Var, Index] = MappingProxyType({}),
-    ) -> None:
-        self.taken = taken
-        self.names = dict(names)
-        self.values = dict(values)
-        self.indices = dict(indices)
-
-    def inner(self) -> _Scope:
-        return _Scope(set(self.taken), self.names, self.values, self.indices)
-
-    def merged(self) -> _Scope:
-        """A scope whose statements end up in this one: its names must differ, and mean nothing to
-        what comes after it.
-        """
-        return _Scope(self.taken, self.names, self.values, self.indices)
-
-    def fresh(self, name: str) -> str:
-        """The name, or a numbered one where it is in use: pieces that meet had scopes apart."""
-        found, count = name, 2
-        while found in self.taken:
-            found, count = f"{name}_{count}", count + 1
-        self.taken.add(found)
-        return found
-
-    def stand_for(self, name: str, value: Simple) -> None:
-        """From now on the name is this value."""
-        self.values[name] = value
-
-    def declare(self, name: str) -> str:
-        self.values.pop(name, None)
-        self.names[name] = found = self.fresh(name)
-        return found
-
-    def name(self, name: str) -> str:
-        return self.names.get(name, name)
-
-    def simple(self, e: Simple) -> Simple:
-        if isinstance(e, Ref) and e.name in self.values:
-            return self.values[e.name]
-        return super().simple(e)
-
-    def index(self, index: Index) -> Index:
-        return replace_vars(index, self.indices, self.place)
-
-    def place(self, place: Dyn) -> Dyn:
-        over = (self.indices.get(v, at(v)).vars for v in place.over)
-        return Dyn(self.name(place.name), place.extent, frozenset().union(*over))
-
-    def test(self, test: Test) -> Test:
-        """The test in the plainest form: of one quotient of an index, a test of the index."""
-        index, low, high = test
-        return plain((self.index(index), low, high))
+def _in_scope(test: Test, scope: Scope) -> Test:
+    """The test in the plainest form: of one quotient of an index, a test of the index."""
+    index, low, high = test
+    return plain((scope.index(index), low, high))
 
 
 class _TooLargeError(Exception):
@@ -138,12 +78,12 @@ class _Cutter:
     def __init__(self, limit: int) -> None:
         self.limit = limit
 
-    def statements(self, body: Sequence[Stmt], scope: _Scope) -> list[Stmt]:
+    def statements(self, body: Sequence[Stmt], scope: Scope) -> list[Stmt]:
         out: list[Stmt] = []
         self._block(body, scope, out)
         return out
 
-    def _block(self, body: Sequence[Stmt], scope: _Scope, out: list[Stmt]) -> None:
+    def _block(self, body: Sequence[Stmt], scope: Scope, out: list[Stmt]) -> None:
         """Statements of one scope, behind those that it already has."""
         k = 0
         while k < len(body):
@@ -155,7 +95,7 @@ class _Cutter:
                 self._statement(s, scope, out)
             k += 1
 
-    def _choose(self, s: Declare, guards: Sequence[If], scope: _Scope, out: list[Stmt]) -> bool:
+    def _choose(self, s: Declare, guards: Sequence[If], scope: Scope, out: list[Stmt]) -> bool:
         """A variable that gets its value under tests which are all decided is that value."""
         verdicts = [_verdict(g.tests, scope) for g in guards]
         if None in verdicts:
@@ -173,7 +113,7 @@ class _Cutter:
             scope.stand_for(s.name, value)
         return True
 
-    def _let(self, s: Let, scope: _Scope, out: list[Stmt]) -> None:
+    def _let(self, s: Let, scope: Scope, out: list[Stmt]) -> None:
         """A name for a value; a number needs none, and what follows from it is computed here."""
         expr = _folded(scope.expr(s.expr))
         if isinstance(expr, Literal):
@@ -181,7 +121,7 @@ class _Cutter:
         else:
             out.append(replace(s, name=scope.declare(s.name), expr=expr))
 
-    def _statement(self, s: Stmt, scope: _Scope, out: list[Stmt]) -> None:
+    def _statement(self, s: Stmt, scope: Scope, out: list[Stmt]) -> None:
         match s:
             case Let():
                 self._let(s, scope, out)
@@ -193,17 +133,17 @@ class _Cutter:
                 assert not blocks(s), f"what `{type(s).__name__}` has within is not looked at"
                 out.append(scope.statement(s))
 
-    def _if(self, s: If, scope: _Scope, out: list[Stmt]) -> None:
+    def _if(self, s: If, scope: Scope, out: list[Stmt]) -> None:
         verdict = _verdict(s.tests, scope)
         if verdict:
             self._block(s.body, scope.merged(), out)
         elif verdict is None:
-            tests = tuple(t for t in map(scope.test, s.tests) if decided(t) is None)
+            tests = tuple(t for t in (_in_scope(t, scope) for t in s.tests) if decided(t) is None)
             out.append(If(tests, tuple(self.statements(s.body, scope.inner()))))
 
     # Loops
 
-    def _loop(self, s: For, scope: _Scope, out: list[Stmt]) -> None:
+    def _loop(self, s: For, scope: Scope, out: list[Stmt]) -> None:
         """The loop in pieces, or, where that would be too much code, as it was. A loop around a
         product stays whole: what is cut is the loops over its sums.
         """
@@ -221,7 +161,7 @@ class _Cutter:
         out.append(replace(s, var=var, low=low, high=high, body=body))
 
     def _pieces(
-        self, s: For, var: Var, value: Callable[[Index], Index], scope: _Scope
+        self, s: For, var: Var, value: Callable[[Index], Index], scope: Scope
     ) -> list[Stmt]:
         """Loops over parts of the range of `var`, one after the other; the variable of `s` is
         `value` of it.
@@ -254,14 +194,14 @@ class _Cutter:
                 raise _TooLargeError
         return out
 
-    def _piece(self, s: For, value: Index, var: Var, scope: _Scope) -> list[Stmt]:
+    def _piece(self, s: For, value: Index, var: Var, scope: Scope) -> list[Stmt]:
         """The body of a loop over `var` in place of the loop `s`."""
         within = scope.inner()
         within.taken.add(var.name)
         within.indices[s.var] = value
         return self.statements(s.body, within)
 
-    def _once(self, s: For, value: Index, var: Var, scope: _Scope) -> list[Stmt]:
+    def _once(self, s: For, value: Index, var: Var, scope: Scope) -> list[Stmt]:
         """The body for one value: a block of its own if it declares something."""
         body = self._piece(s, value, var, scope)
         declares = any(isinstance(made, (Let, Declare, Array)) for made in body)
@@ -274,7 +214,7 @@ class _Cutter:
         by: int,
         shift: int,
         value: Callable[[Index], Index],
-        scope: _Scope,
+        scope: Scope,
     ) -> tuple[list[Stmt], list[Var]]:
         """The loop over `var` in periods of `(var + shift) % by`: what is made of it, and the parts
         of its range that are left.
@@ -324,17 +264,17 @@ def _guards(s: Stmt, following: Sequence[Stmt]) -> list[If]:
     return [] if written else found
 
 
-def _verdict(tests: Sequence[Test], scope: _Scope) -> bool | None:
+def _verdict(tests: Sequence[Test], scope: Scope) -> bool | None:
     """Whether all tests hold, if that is known."""
-    found = [decided(scope.test(t)) for t in tests]
+    found = [decided(_in_scope(t, scope)) for t in tests]
     return False if False in found else None if None in found else True
 
 
-def _tests(body: Sequence[Stmt], scope: _Scope) -> Iterator[Test]:
+def _tests(body: Sequence[Stmt], scope: Scope) -> Iterator[Test]:
     """The tests within, but for those under a test that never holds."""
     for s in body:
         if isinstance(s, For):
             yield from _tests(s.body, scope)
         elif isinstance(s, If) and _verdict(s.tests, scope) is not False:
-            yield from map(scope.test, s.tests)
+            yield from (_in_scope(t, scope) for t in s.tests)
             yield from _tests(s.body, scope)
