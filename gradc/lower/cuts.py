@@ -56,7 +56,7 @@ SMALL = 200
 
 def cut_loops(kernel: Kernel) -> Kernel:
     """The kernel with its loops cut at the tests within them."""
-    if not any(isinstance(s, If) for s in walk(kernel.body)):
+    if not any(isinstance(s, If) and s.tests for s in walk(kernel.body)):
         return kernel
     size = sum(1 for _ in walk(kernel.body))
     names = {p.name for p in (*kernel.params, *kernel.scratch)}
