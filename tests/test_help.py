@@ -24,6 +24,7 @@ NOT_DIFFERENTIATED = set(
 def surface() -> Iterator[tuple[str, Any]]:
     """Every public callable with its dotted name; exceptions and parts of them say less."""
     modules: dict[str, ModuleType] = {"gd": gd, "nn": nn, "nn.init": nn.init, "optim": optim}
+    modules["optim.schedules"] = optim.schedules
     for prefix, module in modules.items():
         for name in dir(module):
             found = getattr(module, name)

@@ -253,7 +253,7 @@ gd.train_step(own_loss, MLP(), optim.SGD(), *SPECS)
         "loss, MLP(), optim.SGD(), *SPECS, target='cuda'",
         A,
         "unknown target 'cuda'",
-        "choose one of native, portable, avx512, avx2, sse, neon, scalar",
+        "choose one of native, portable, avx512, avx2, neon, sse, scalar",
     ),
     step_of(
         "loss, MLP(), optim.SGD(), *SPECS, cflags='-O1 -g'",

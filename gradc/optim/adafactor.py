@@ -19,8 +19,9 @@ from .base import NOT_PARAMETERS, UNBOUNDED, Now, Optimizer, Schedule, check_num
 
 
 class Adafactor(Optimizer):
-    """Adafactor (Shazeer and Stern, 2018), as `torch.optim.Adafactor`: for a matrix [m, n] it keeps
-    m + n numbers.
+    """Adafactor, as `torch.optim.Adafactor`: for a matrix [m, n] it keeps m + n numbers.
+
+    By Shazeer and Stern (2018):
 
         rho = min(lr, 1 / sqrt(t)),  alpha = max(eps2, rms(p)) * rho
         p = p * (1 - lr * weight_decay)
@@ -30,9 +31,10 @@ class Adafactor(Optimizer):
         p = p - alpha * u / max(1, rms(u) / d)
 
     A vector keeps the running mean of g**2 itself. `eps` is `(eps1, eps2)`; an eps1 of None is the
-    spacing of numbers at 1. `lr` is the default of an argument of the step, or a traced function of
-    the step counter; see `optim.Optimizer`. The state is `{"row", "column", "count"}`: a vector's
-    mean is its row. Raises `ArgumentError` for a value out of its range.
+    spacing of numbers at 1. `beta2_decay` is at most 0, `d` at least 1, `weight_decay` a number
+    from 0; `maximize` goes up the gradient. `lr` is the default of an argument of the step, or a
+    traced function of the step counter; see `optim.Optimizer`. The state is `{"row", "column",
+    "count"}`: a vector's mean is its row. Raises `ArgumentError` for a value out of its range.
     """
 
     counts = True

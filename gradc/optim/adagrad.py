@@ -31,7 +31,8 @@ class Adagrad(Optimizer):
         total = total + g**2
         p = p - lr / (1 + (t - 1) * lr_decay) * g / (sqrt(total) + eps)
 
-    `total` starts at `initial_accumulator_value`. `lr` is the default of an argument of the step,
+    `total` starts at `initial_accumulator_value`; this, `lr_decay`, `weight_decay` and `eps` are
+    numbers from 0; `maximize` goes up the gradient. `lr` is the default of an argument of the step,
     or a traced function of the step counter; see `optim.Optimizer`. The state is
     `{"square_sum", "count"}`. Raises `ArgumentError` for a value out of its range.
     """
@@ -77,7 +78,8 @@ class Adadelta(Optimizer):
         steps = rho * steps + (1 - rho) * step**2
         p = p - lr * step
 
-    `rho` lies in [0, 1]. `lr` is the default of an argument of the step, or a traced function of
+    `rho` lies in [0, 1); `eps` and `weight_decay` are numbers from 0; `maximize` goes up the
+    gradient. `lr` is the default of an argument of the step, or a traced function of
     the step counter; see `optim.Optimizer`. The state is `{"second_moment", "step_square"}`. Raises
     `ArgumentError` for a value out of its range.
     """
@@ -116,9 +118,11 @@ class RMSprop(Optimizer):
         root = sqrt(v) + eps              (centered: sqrt(v - m**2) + eps, m a running mean of g)
         p = p - lr * g / root             (with momentum: b = momentum * b + g / root; p - lr * b)
 
-    `lr` is the default of an argument of the step, or a traced function of the step counter; see
-    `optim.Optimizer`. The state is `{"second_moment"}`, v, and `"first_moment"`, m, and
-    `"momentum"`, b, where asked for. Raises `ArgumentError` for a value out of its range.
+    `alpha` lies in [0, 1); `eps`, `weight_decay` and `momentum` are numbers from 0; `centered`
+    takes the variance; `maximize` goes up the gradient. `lr` is the default of an argument of the
+    step, or a traced function of the step counter; see `optim.Optimizer`. The state is
+    `{"second_moment"}`, v, and `"first_moment"`, m, and `"momentum"`, b, where asked for. Raises
+    `ArgumentError` for a value out of its range.
     """
 
     @user_errors

@@ -66,7 +66,8 @@ class Adam(_Adaptive):
         v = beta2 * v + (1 - beta2) * g**2
         p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    With `amsgrad` the root is of the largest `v` so far. The betas lie in [0, 1). `lr` is the
+    `betas` are (beta1, beta2), in [0, 1); `eps` and `weight_decay` are numbers from 0. With
+    `amsgrad` the root is of the largest `v` so far; `maximize` goes up the gradient. `lr` is the
     default of an argument of the step, or a traced function of the step counter; see
     `optim.Optimizer`. The state is `{"first_moment", "second_moment", "count"}`: m, v and t; with
     `amsgrad` also `"largest"`. Raises `ArgumentError` for a value out of its range.
@@ -103,17 +104,17 @@ class Adam(_Adaptive):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient (Loshchilov and Hutter, 2019), as
-    `torch.optim.AdamW`.
+    """Adam with weight decay apart from the gradient, as `torch.optim.AdamW`.
+
+    By Loshchilov and Hutter (2019):
 
         p = p * (1 - lr * weight_decay)
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    With `amsgrad` the root is of the largest `v` so far. The betas lie in [0, 1). `lr` is the
-    default of an argument of the step, or a traced function of the step counter; see
-    `optim.Optimizer`. Raises `ArgumentError` for a value out of its range.
+    `betas`, `eps`, `amsgrad`, `maximize`, `lr` and the state are those of `optim.Adam`;
+    `weight_decay` is a number from 0. Raises `ArgumentError` for a value out of its range.
     """
 
     decoupled = True
@@ -133,15 +134,17 @@ class AdamW(Adam):
 
 
 class Adamax(_Adaptive):
-    """Adam with the largest gradient in place of the mean square (Kingma and Ba, 2015), as
-    `torch.optim.Adamax`.
+    """Adam with the largest gradient in place of the mean square, as `torch.optim.Adamax`.
+
+    By Kingma and Ba (2015):
 
         g = g + weight_decay * p
         m = beta1 * m + (1 - beta1) * g
         largest = max(beta2 * largest, abs(g) + eps)
         p = p - lr / (1 - beta1**t) * m / largest
 
-    Arguments as of `optim.Adam`; the state is `{"first_moment", "largest", "count"}`.
+    `lr`, `betas`, `eps`, `weight_decay` and `maximize` are those of `optim.Adam`; the state is
+    `{"first_moment", "largest", "count"}`. Raises `ArgumentError` for a value out of its range.
     """
 
     @user_errors
@@ -176,8 +179,9 @@ class NAdam(_Adaptive):
         b = lr * mu_(t+1) / (1 - mu_1 ... mu_(t+1))
         p = p - (a * g + b * m) / (sqrt(v / (1 - beta2**t)) + eps)
 
-    `weight_decay` joins the gradient, or with `decoupled_weight_decay` shrinks the parameter.
-    Other arguments as of `optim.Adam`; the state is also `"mu_product"`.
+    `weight_decay` joins the gradient, or with `decoupled_weight_decay` shrinks the parameter;
+    `momentum_decay` is a number from 0. `lr`, `betas`, `eps`, `maximize` and the state are those of
+    `optim.Adam`, with `"mu_product"` beside. Raises `ArgumentError` for a value out of its range.
     """
 
     @user_errors
@@ -220,8 +224,9 @@ class NAdam(_Adaptive):
 
 
 class RAdam(_Adaptive):
-    """Adam that waits until the mean square is known well enough (Liu et al., 2020), as
-    `torch.optim.RAdam`.
+    """Adam that waits until the mean square is known well enough, as `torch.optim.RAdam`.
+
+    By Liu et al. (2020), m and v as in `optim.Adam`:
 
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
@@ -229,8 +234,9 @@ class RAdam(_Adaptive):
         p = p - lr * m / (1 - beta1**t) * u
         u = r * sqrt(1 - beta2**t) / (sqrt(v) + eps) if rho > 5, else 1
 
-    `weight_decay` joins the gradient, or with `decoupled_weight_decay` shrinks the parameter.
-    Other arguments and the state as of `optim.Adam`.
+    `weight_decay` joins the gradient, or with `decoupled_weight_decay` shrinks the parameter. `lr`,
+    `betas`, `eps`, `maximize` and the state are those of `optim.Adam`. Raises `ArgumentError` for a
+    value out of its range.
     """
 
     @user_errors

@@ -113,11 +113,14 @@ class Optimizer:
         return {}
 
     def prepare(self, kept: Mapping[str, Any], now: Now) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Numbers that all parameters need in this step, and the next values of `scalars`."""
+        """Numbers that all parameters need in this step, and the next values of `scalars`.
+
+        `kept` is the state before the step; `now` has `lr` and, if steps are counted, `t`.
+        """
         return {}, {}
 
     def decayed(self, p: Any, g: Any, now: Now) -> tuple[Any, Any]:
-        """Parameter and gradient with the weight decay in one of them."""
+        """Parameter `p` and gradient `g` with the weight decay in one of them; `now` has `lr`."""
         if not self.weight_decay:
             return p, g
         if self.decoupled:
@@ -125,7 +128,10 @@ class Optimizer:
         return p, g + self.weight_decay * p
 
     def rule(self, p: Any, g: Any, kept: dict[str, Any], now: Now) -> tuple[Any, dict[str, Any]]:
-        """Parameter `p` and what is kept for it, after a step along its gradient `g`."""
+        """Parameter `p` and what is kept for it, after a step along its gradient `g`.
+
+        `kept` are its slots before the step; `now` has `lr`, `t` and what `prepare` gave.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no `rule`")
 
     # What a training step calls
@@ -189,7 +195,10 @@ def _widest(leaves: list[Any]) -> Any:
 
 
 def zeros_for(p: Any) -> Any:
-    """Zeros of the shape and dtype of a parameter, traced or not."""
+    """Zeros of the shape and dtype of parameter `p`, traced or not.
+
+    Raises `DTypeError` for what has none.
+    """
     return filled(p, 0.0)
 
 

@@ -33,9 +33,10 @@ class Lion(Optimizer):
         momentum = beta2 * momentum + (1 - beta2) * g
 
     Every element moves by `lr`: take a third to a tenth of what AdamW has, and as much more weight
-    decay. The betas lie in [0, 1). `lr` is the default of an argument of the step, or a traced
-    function of the step counter; see `optim.Optimizer`. The state is `{"momentum"}`. Raises
-    `ArgumentError` for a value out of its range.
+    decay, `weight_decay`. `betas` lie in [0, 1); `maximize` goes up the gradient. `lr` is the
+    default of an argument of the step, or a traced function of the step counter; see
+    `optim.Optimizer`. The state is `{"momentum"}`. Raises `ArgumentError` for a value out of its
+    range.
     """
 
     decoupled = True
@@ -62,14 +63,16 @@ class Lion(Optimizer):
 
 
 class LAMB(Adam):
-    """Adam whose step is as long as the parameter (You et al., 2020, algorithm 2), for large
-    batches.
+    """Adam whose step is as long as the parameter, for large batches.
+
+    By You et al. (2020), algorithm 2:
 
         u = mean / (1 - beta1**t) / (sqrt(square / (1 - beta2**t)) + eps) + weight_decay * p
         p = p - lr * (norm(p) / norm(u)) * u
 
-    The ratio of the norms, over the whole array, is 1 where one of them is 0. Arguments and state
-    as of `optim.Adam`.
+    The ratio of the norms, over the whole array, is 1 where one of them is 0. `lr`, `betas`, `eps`,
+    `maximize` and the state are those of `optim.Adam`; `weight_decay` is a number from 0. Raises
+    `ArgumentError` for a value out of its range.
     """
 
     @user_errors

@@ -21,21 +21,23 @@ LENGTHS = ("original", "match_rms_adamw")
 
 
 class Muon(Optimizer):
-    """Momentum made orthogonal by Newton-Schulz iterations (Jordan et al., 2024), as
-    `torch.optim.Muon`.
+    """Momentum made orthogonal by Newton-Schulz iterations, as `torch.optim.Muon`.
+
+    By Jordan et al. (2024):
 
         b = momentum * b + (1 - momentum) * g
         u = momentum * b + (1 - momentum) * g with nesterov, else b
-        u = u / norm(u), then ns_steps times, with the coefficients (a, b, c):
+        u = u / max(norm(u), eps), then `ns_steps` times, with `ns_coefficients` (a, b, c):
             s = u @ u.T,  u = a * u + (b * s + c * s @ s) @ u
         p = p * (1 - lr * weight_decay) - lr * k * u
 
     A matrix [m, n] with m > n is taken transposed. k is sqrt(max(1, m / n)), or, with
     `adjust_lr_fn="match_rms_adamw"`, 0.2 sqrt(max(m, n)). PyTorch iterates in bfloat16, gradc in
-    the parameter's dtype. Every parameter must be a matrix: give the others to another optimizer by
-    `optim.Groups`. `lr` is the default of an argument of the step, or a traced function of the step
-    counter; see `optim.Optimizer`. The state is `{"momentum"}`. Raises `ArgumentError` for a value
-    out of its range, `ShapeError` for a parameter that is no matrix.
+    the parameter's dtype. `momentum` lies in [0, 1); `weight_decay` and `eps` are numbers from 0;
+    `nesterov` looks ahead. Every parameter must be a matrix: give the others to another optimizer
+    by `optim.Groups`. `lr` is the default of an argument of the step, or a traced function of the
+    step counter; see `optim.Optimizer`. The state is `{"momentum"}`. Raises `ArgumentError` for a
+    value out of its range, `ShapeError` for a parameter that is no matrix.
     """
 
     decoupled = True

@@ -25,14 +25,16 @@ from .base import (
 
 
 class Rprop(Optimizer):
-    """Resilient backpropagation (Riedmiller and Braun, 1993), as `torch.optim.Rprop`; for whole
-    data sets, not for batches.
+    """Resilient backpropagation, as `torch.optim.Rprop`: for whole data sets, not for batches.
+
+    By Riedmiller and Braun (1993):
 
         size = clip(size * (eta_plus if g * last > 0, eta_minus if < 0, else 1), *step_sizes)
         g = 0 where its sign changed
         p = p - sign(g) * size
 
-    `etas` are `(eta_minus, eta_plus)`, 0 < eta_minus < 1 < eta_plus. `size` is `lr` in the first
+    `etas` are `(eta_minus, eta_plus)`, 0 < eta_minus < 1 < eta_plus; `step_sizes` the least and the
+    largest size; `maximize` goes up the gradient. `size` is `lr` in the first
     step: a later change of the rate has no effect. The state is `{"last", "size", "started"}`.
     Raises `ArgumentError` for a value out of its range.
     """
@@ -80,6 +82,7 @@ class ASGD(Optimizer):
         average = average + mu * (p - average)
         eta = lr / (1 + lambd * lr * t)**alpha,  mu = 1 / max(1, t - t0)
 
+    `lambd`, `alpha`, `t0` and `weight_decay` are numbers from 0; `maximize` goes up the gradient.
     `eta` and `mu` are those of the step before; at first `lr` and 1. The averages, which are what
     one wants in the end, are in the state, `{"average", "count", "eta", "mu", "started"}`. `lr` is
     the default of an argument of the step, or a traced function of the step counter; see

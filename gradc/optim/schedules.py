@@ -16,6 +16,23 @@ from .. import functions as fn
 from ..errors import ArgumentError, fail, user_errors
 from .base import Schedule, check_number
 
+__all__ = [
+    "constant",
+    "cosine",
+    "cosine_restarts",
+    "exponential",
+    "multi_step",
+    "one_cycle",
+    "piecewise",
+    "polynomial",
+    "step",
+    "warmup",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 @dataclass(frozen=True, repr=False)
 class _Schedule:
@@ -45,14 +62,20 @@ def _rate(name: str, value: Any) -> float:
 
 @user_errors
 def constant(lr: float) -> Schedule:
-    """Always `lr`; unlike a number as `lr`, it is no argument of the step."""
+    """Always `lr`; unlike a number as `lr`, it is no argument of the step.
+
+    Raises `ArgumentError` for a rate below 0.
+    """
     value = _rate("lr", lr)
     return _Schedule(f"constant({lr})", lambda step: 0 * step + value)
 
 
 @user_errors
 def step(lr: float, every: int, factor: float = 0.1) -> Schedule:
-    """`lr * factor**floor(step / every)`, as `StepLR`."""
+    """`lr * factor**floor(step / every)`, as `StepLR`.
+
+    Raises `ArgumentError` for a rate below 0, fewer than one step, or a `factor` of 0.
+    """
     value, count, by = _rate("lr", lr), _count("every", every), _factor(factor)
     return _Schedule(
         f"step({lr}, {every}, {factor})",
@@ -62,7 +85,10 @@ def step(lr: float, every: int, factor: float = 0.1) -> Schedule:
 
 @user_errors
 def multi_step(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule:
-    """`lr` times `factor` for each of `milestones` that has been reached, as `MultiStepLR`."""
+    """`lr` times `factor` for each of `milestones` that has been reached, as `MultiStepLR`.
+
+    Raises `ArgumentError` for a rate below 0, fewer than one step, or a `factor` of 0.
+    """
     value, by = _rate("lr", lr), _factor(factor)
     marks = sorted(_count("milestones", m) for m in milestones)
 
@@ -77,7 +103,10 @@ def multi_step(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Sch
 
 @user_errors
 def exponential(lr: float, factor: float) -> Schedule:
-    """`lr * factor**step`, as `ExponentialLR`."""
+    """`lr * factor**step`, as `ExponentialLR`.
+
+    Raises `ArgumentError` for a rate below 0 or a `factor` of 0.
+    """
     value, by = _rate("lr", lr), _factor(factor)
     title = f"exponential({lr}, {factor})"
     return _Schedule(title, lambda step: value * fn.exp(math.log(by) * step))
@@ -85,8 +114,9 @@ def exponential(lr: float, factor: float) -> Schedule:
 
 @user_errors
 def cosine(lr: float, steps: int, end: float = 0.0) -> Schedule:
-    """From `lr` to `end` along half a cosine in `steps` steps, `end` from then on; as
-    `CosineAnnealingLR`.
+    """From `lr` to `end` along half a cosine in `steps` steps, as `CosineAnnealingLR`; `end` after.
+
+    Raises `ArgumentError` for a rate below 0 or fewer than one step.
     """
     first, last, count = _rate("lr", lr), _rate("end", end), _count("steps", steps)
 
@@ -102,6 +132,8 @@ def cosine_restarts(lr: float, first: int, growth: int = 1, end: float = 0.0) ->
     """From `lr` to `end` along half a cosine, again and again, as `CosineAnnealingWarmRestarts`.
 
     The first time takes `first` steps, each further one `growth` times as many as the one before.
+
+    Raises `ArgumentError` for a rate below 0 or fewer than one step.
     """
     top, last = _rate("lr", lr), _rate("end", end)
     length, by = _count("first", first), _count("growth", growth)
@@ -122,7 +154,10 @@ def cosine_restarts(lr: float, first: int, growth: int = 1, end: float = 0.0) ->
 
 @user_errors
 def polynomial(lr: float, steps: int, power: float = 1.0, end: float = 0.0) -> Schedule:
-    """From `lr` to `end` as `(1 - step / steps)**power`, as `PolynomialLR`; power 1 is a line."""
+    """From `lr` to `end` as `(1 - step / steps)**power`, as `PolynomialLR`; power 1 is a line.
+
+    Raises `ArgumentError` for a rate below 0 or fewer than one step.
+    """
     first, last, count = _rate("lr", lr), _rate("end", end), _count("steps", steps)
     check_number("power", power, "1.0")
 
@@ -135,8 +170,11 @@ def polynomial(lr: float, steps: int, power: float = 1.0, end: float = 0.0) -> S
 
 @user_errors
 def warmup(then: float | Schedule, steps: int, start: float = 0.0) -> Schedule:
-    """From `start` times the rate up to it in `steps` steps, then `then`, whose steps count from
-    there.
+    """From `start` times the first rate of `then` up to it in `steps` steps, and `then` from there.
+
+    `then` is a rate, or a schedule whose steps count from the end of the rise.
+
+    Raises `ArgumentError` for a `start` below 0 or fewer than one step.
     """
     count, fraction = _count("steps", steps), _rate("start", start)
     after = then if callable(then) else constant(then)
@@ -160,6 +198,8 @@ def one_cycle(
 
     It starts at `peak / start_divisor`, is at `peak` after the part `rising` of `steps`, and ends
     at `peak / start_divisor / end_divisor`.
+
+    Raises `ArgumentError` for a rate below 0 or fewer than one step.
     """
     top, count = _rate("peak", peak), _count("steps", steps)
     check_number("rising", rising, "0.3", below=1.0)
@@ -185,6 +225,8 @@ def piecewise(boundaries: Sequence[int], parts: Sequence[float | Schedule]) -> S
     """The first of `parts` before the first of `boundaries`, the next from there on, and so forth.
 
     Each part is a rate, or a schedule whose steps count from its own start, as `SequentialLR`.
+
+    Raises `ArgumentError` for boundaries that do not rise, or not one less than the parts.
     """
     marks = [_count("boundaries", b) for b in boundaries]
     if marks != sorted(set(marks)) or len(parts) != len(marks) + 1:

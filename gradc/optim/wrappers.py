@@ -20,13 +20,18 @@ from .base import check_number, lerp, zeros_for
 
 
 def clip_by_value(grads: Any, limit: float) -> Any:
-    """The nesting `grads` with every element between `-limit` and `limit`."""
+    """The nesting `grads` with every element between `-limit` and `limit`.
+
+    Takes floats of any shape. Raises `TraceError` for a nesting without an end.
+    """
     return map_leaves(lambda g: fn.clip(g, -limit, limit), grads)
 
 
 def clip_by_norm(grads: Any, limit: float) -> Any:
-    """The nesting `grads`, shortened to a norm of `limit` if that of all elements together is
-    larger; as `torch.nn.utils.clip_grad_norm_`.
+    """The nesting `grads`, shortened so that the norm of all elements together is at most `limit`.
+
+    As `torch.nn.utils.clip_grad_norm_`: the factor is `limit / (norm + 1e-6)` where that is less
+    than 1. Raises `TraceError` for a nesting without an end.
     """
     square: Any = 0.0
     for g in flatten(grads)[0]:
@@ -58,10 +63,13 @@ class _Wrapper:
 
 
 class Clip(_Wrapper):
-    """An optimizer whose gradients are clipped: to the `norm` of all together, each element to
-    `value`, or both, in this order.
+    """An optimizer whose gradients are clipped.
 
         optim.Clip(optim.Adam(), norm=1.0)
+
+    The gradients of `optimizer` are first shortened so that the norm of all together is at most
+    `norm`, then each element is kept between `-value` and `value`; either may be left out. Raises
+    `ArgumentError` for a limit below 0, or none.
     """
 
     @user_errors
@@ -93,10 +101,11 @@ class Groups:
 
         optim.Groups({"*.bias": optim.AdamW(1e-3, weight_decay=0)}, optim.AdamW(1e-3))
 
-    A parameter belongs to the first pattern that its path matches (`*` is anything, as in file
-    names), else to `default`. The learning rate of the step is the default's: a group whose `lr` is
-    another number keeps its proportion to it, and one with a schedule has the default's. Raises
-    `ArgumentError` for a pattern that matches no parameter.
+    `groups` has an optimizer for each pattern. A parameter belongs to the first pattern that its
+    path matches (`*` is anything, as in file names), else to `default`. The learning rate of the
+    step is the default's: a group whose `lr` is another number keeps its proportion to it, and one
+    with a schedule has the default's. Raises `ArgumentError` for a pattern that matches no
+    parameter.
     """
 
     @user_errors
@@ -163,7 +172,8 @@ class Accumulate(_Wrapper):
 
         optim.Accumulate(optim.Adam(), 4)
 
-    Parameters and the state inside change every `steps` steps only; a schedule counts batches.
+    Parameters and the state of `optimizer` change every `steps` steps only; a schedule counts
+    batches. Raises `ArgumentError` for a number of steps below 1.
     """
 
     @user_errors
@@ -217,13 +227,14 @@ class _Averaged(_Wrapper):
 
 
 class EMA(_Averaged):
-    """An optimizer that also keeps an exponential moving average of the parameters, as
-    `torch.optim.swa_utils.get_ema_multi_avg_fn`: `average = decay * average + (1 - decay) * p`.
+    """An optimizer that also keeps an exponential moving average of the parameters.
 
         optim.EMA(optim.Adam(), 0.999)
 
-    The first average is the parameters after the first step. In a training step the averages are
-    `step.state["opt.average.NAME"]` for parameter NAME; `decay` lies in [0, 1).
+    After each step of `optimizer`, `average = decay * average + (1 - decay) * p`, as by
+    `torch.optim.swa_utils.get_ema_multi_avg_fn`; the first average is the parameters after the
+    first step. In a training step the averages are `step.state["opt.average.NAME"]` for parameter
+    NAME. Raises `ArgumentError` unless `decay` lies in [0, 1).
     """
 
     @user_errors
@@ -238,12 +249,13 @@ class EMA(_Averaged):
 
 
 class SWA(_Averaged):
-    """An optimizer that also keeps the mean of the parameters after all steps (Izmailov et al.,
-    2018), as `torch.optim.swa_utils.get_swa_avg_fn`.
+    """An optimizer that also keeps the mean of the parameters after all steps.
 
         optim.SWA(optim.SGD(0.1, momentum=0.9))
 
-    In a training step the averages are `step.state["opt.average.NAME"]` for parameter NAME.
+    By Izmailov et al. (2018), as `torch.optim.swa_utils.get_swa_avg_fn`. In a training step the
+    averages are `step.state["opt.average.NAME"]` for parameter NAME. Raises `ArgumentError` if
+    `optimizer` is none.
     """
 
     def update(self, params: Any, grads: Any, state: Any, lr: Any) -> tuple[Any, Any]:
