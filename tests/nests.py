@@ -17,6 +17,7 @@ from gradc.graph import Graph
 from gradc.interpret import interpret
 from gradc.lower.execute import execute, unwritten
 from gradc.lower.nest import Kernel, Param
+from gradc.lower.nested import nested
 from gradc.pipeline import Job, compile_program
 from gradc.plan.steps import Call, Place
 from gradc.program.core import Options
@@ -77,8 +78,8 @@ def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
 
 
 def _run_call(call: Call, place_of: Callable[[Place, Param, int | None], Array]) -> None:
-    kernel = call.kernel
-    assert kernel is not None
+    assert call.kernel is not None
+    kernel = nested(call.kernel)  # as it is printed
     params = (*kernel.params, *kernel.scratch)
     buffers = {
         p.name: place_of(place, p, value).view(Counting)

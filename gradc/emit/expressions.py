@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 import numpy as np
@@ -29,6 +30,7 @@ from ..dtypes import (
 )
 from ..index import Atom, Dyn, Index, Quot, Var
 from ..lower.nest import Apply, Expr, FromIndex, Literal, Load, Ref
+from ..ops.notation import Level, Term, loosest
 from ..ops.table import OPS, Op
 
 
@@ -104,44 +106,40 @@ def element(buffer: str, index: Index, size: int) -> str:
     return f"*{buffer}" if size == 1 else f"{buffer}[{index_text(index)}]"
 
 
-def apply_text(op: str, args: tuple[str, ...], operand: DType, result: DType) -> str:
-    """An elementwise op on simple operands of dtype `operand`, an expression of dtype `result`."""
+def apply_term(op: str, args: Sequence[Term], operand: DType, result: DType) -> Term:
+    """An elementwise op on operands of dtype `operand`, as an expression of dtype `result`."""
     row = OPS[op]
-    template = row.c
+    if row.marker:
+        return args[0]
+    template, level = row.c, row.level
     if is_integer(operand) and row.c_int:
-        template = row.c_uint if is_unsigned(operand) and row.c_uint else row.c_int
+        template, level = row.c_int, Level.CHOICE
+        if is_unsigned(operand) and row.c_uint:
+            template = row.c_uint
     assert template is not None, f"op `{op}` has no C expression"
     narrow = is_signed(operand) or item_bytes(operand) < 4
     if row.wraps and is_integer(operand) and narrow:
         unsigned = "uint64_t" if item_bytes(operand) == 8 else "uint32_t"
-        args = tuple(f"({unsigned}){a}" for a in args)
+        texts = [f"({unsigned}){a.operand}" for a in args]
+    elif level is Level.WHOLE:
+        texts = [a.whole for a in args]
+    else:
+        texts = [a.within(loosest(level, k), first=k == 0) for k, a in enumerate(args)]
     suffix = c_suffix(operand) if is_float(operand) else ""
     text = template
     for key, value in (("{f}", suffix), ("{t}", c_name(result)), ("{n}", result.name)):
         text = text.replace(key, value)
-    for position, arg in enumerate(args):
+    for position, arg in enumerate(texts):
         text = text.replace(f"{{{position}}}", arg)
-    exact = row.wraps and operand == result and not narrow
-    if is_integer(result) and not exact and not _is_exact(row, text):
-        return f"({c_name(result)})({text})"
-    return text
+    exact = row.converts or (row.wraps and operand == result and not narrow)
+    if is_integer(result) and not exact:
+        return Term(f"({c_name(result)})({text})", Level.SIGN)
+    return Term(text, level)
 
 
 def op_headers(row: Op, operand: DType) -> tuple[str, ...]:
     """The headers that an op's expression needs; those on integers need none."""
     return () if is_integer(operand) and row.c_int else row.headers
-
-
-def compare_text(comparison: str, left: str, right: str) -> str:
-    """A comparison as a C condition."""
-    template = OPS[comparison].c
-    assert template is not None, f"op `{comparison}` has no C expression"
-    return template.replace("{0}", left).replace("{1}", right)
-
-
-def _is_exact(row: Op, text: str) -> bool:
-    """Whether the expression already has its C type, so that no cast is needed."""
-    return row.converts or bool(re.fullmatch(r"\w+", text))
 
 
 def operand_dtype(expr: Apply) -> DType:
@@ -150,32 +148,33 @@ def operand_dtype(expr: Apply) -> DType:
     return args[0].dtype if args else expr.dtype
 
 
-def expression(expr: Expr, sizes: dict[str, int], scalars: frozenset[str]) -> str:
-    """Any expression of the IR."""
+def expression(expr: Expr, element_of: Callable[[Load], str]) -> Term:
+    """Any expression of the IR; `element_of` spells an element of memory."""
     match expr:
         case Ref():
-            return expr.name
+            return Term(expr.name)
         case Literal():
-            return literal(expr.value, expr.dtype)
+            text = literal(expr.value, expr.dtype)
+            return Term(text, Level.SIGN if text.startswith("-") else Level.WHOLE)
         case Load():
-            if expr.buffer in scalars:
-                return expr.buffer
-            return element(expr.buffer, expr.index, sizes[expr.buffer])
+            return Term(element_of(expr))
         case FromIndex():
-            return f"({c_name(expr.dtype)})({index_text(expr.index)})"
+            return Term(f"({c_name(expr.dtype)}){_index_operand(expr.index)}", Level.SIGN)
         case Apply():
-            return _apply(expr)
+            return _apply(expr, [expression(a, element_of) for a in expr.args])
         case _:
             assert_never(expr)
 
 
-def _apply(expr: Apply) -> str:
-    args = tuple(a.name if isinstance(a, Ref) else literal(a.value, a.dtype) for a in expr.args)
-    args = tuple(f"({a})" if a.startswith("-") else a for a in args)
+def _index_operand(index: Index) -> str:
+    text = index_text(index)
+    return text if text.isidentifier() else f"({text})"
+
+
+def _apply(expr: Apply, args: Sequence[Term]) -> Term:
     if OPS[expr.op].converts:
-        source = expr.args[0].dtype
-        if source == expr.dtype:
+        if expr.args[0].dtype == expr.dtype:
             return args[0]
         if is_bool(expr.dtype):
-            return f"{args[0]} != 0"
-    return apply_text(expr.op, args, operand_dtype(expr), expr.dtype)
+            return Term(f"{args[0].within(Level.SUM, first=True)} != 0", Level.EQUALITY)
+    return apply_term(expr.op, args, operand_dtype(expr), expr.dtype)

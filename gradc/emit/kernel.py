@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ..dtypes import c_local, c_name, is_bool, is_float, item_bytes
+from ..dtypes import BOOL, c_local, c_name, is_bool, is_float, item_bytes
 from ..index import Index
 from ..lower.nest import (
     Accumulate,
@@ -25,20 +25,20 @@ from ..lower.nest import (
     Kernel,
     Let,
     Literal,
+    Load,
     LoopKind,
     Param,
     Position,
     Product,
-    Ref,
     Select,
     Stmt,
     Store,
     Transpose,
 )
+from ..ops.notation import Term
 from ..ops.table import OPS
 from .expressions import (
-    apply_text,
-    compare_text,
+    apply_term,
     element,
     expression,
     index_text,
@@ -137,14 +137,22 @@ class KernelPrinter:
                 assert_never(s)
 
     def _expr(self, expr: Expr) -> str:
-        self._note(expr)
-        return expression(expr, self.sizes, self.scalars)
+        return self._term(expr).text
 
-    def _stored(self, expr: Ref | Literal) -> str:
+    def _term(self, expr: Expr) -> Term:
+        self._note(expr)
+        return expression(expr, self._element)
+
+    def _element(self, load: Load) -> str:
+        if load.buffer in self.scalars:
+            return load.buffer
+        return element(load.buffer, load.index, self.sizes[load.buffer])
+
+    def _stored(self, expr: Expr) -> str:
         """A value as memory holds it: a bool is narrower there than in a register."""
-        text = self._expr(expr)
-        narrows = isinstance(expr, Ref) and is_bool(expr.dtype)
-        return f"({c_name(expr.dtype)}){text}" if narrows else text
+        term = self._term(expr)
+        narrows = not isinstance(expr, (Literal, Load)) and is_bool(expr.dtype)
+        return f"({c_name(expr.dtype)}){term.operand}" if narrows else term.text
 
     def _note(self, expr: Expr) -> None:
         """Note the headers that an expression needs."""
@@ -192,13 +200,13 @@ class KernelPrinter:
         target = s.target
         if s.index is not None:
             target = element(s.target, s.index, self.sizes[s.target])
-        value = self._expr(s.expr)
+        value = self._term(s.expr)
         self.w.need(*op_headers(OPS[s.op], s.dtype))
         compound = OPS[s.op].compound
         if is_float(s.dtype) and compound:
-            self.w.statement(f"{target} {compound} {value};", s.nodes)
+            self.w.statement(f"{target} {compound} {value.text};", s.nodes)
             return
-        text = apply_text(s.op, (target, value), s.dtype, s.dtype)
+        text = apply_term(s.op, (Term(target), value), s.dtype, s.dtype).text
         if s.index is not None and is_bool(s.dtype):
             text = f"({c_name(s.dtype)})({text})"
         self.w.statement(f"{target} = {text};", s.nodes)
@@ -207,7 +215,7 @@ class KernelPrinter:
         """Take a better value, or the first NaN, and never leave a NaN again."""
         value, better = self._expr(s.expr), OPS[s.op].better
         assert better is not None, f"reduction `{s.op}` looks for no place"
-        test = compare_text(better, value, s.value)
+        test = apply_term(better, (Term(value), Term(s.value)), s.dtype, BOOL).text
         if is_float(s.dtype):
             test = f"{test} || ({value} != {value} && {s.value} == {s.value})"
         with self.w.block(f"if ({test})", s.nodes):

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from ..cnames import Names
 from ..dtypes import c_name, short
 from ..lower.alike import signature
+from ..lower.nest import Kernel
+from ..lower.nested import nested
 from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS, Target
 from ..ops.table import Kind
@@ -167,10 +169,15 @@ class ProgramPrinter:
             self.made_for[name] = call.kernel.name
             w, handed = Writer(), operands(call, e.plan)
             self.order[name] = tuple(o.position for o in handed)
-            KernelPrinter(call.kernel, w).function(name, handed)
+            KernelPrinter(self._readable(e, call.kernel), w).function(name, handed)
             w.line()
             first = len(self.body.lines) + 1
             self._append(e.name, w)
             place = (name, first, len(self.body.lines) - 1)
             self.kernels[(e.name, position)] = place
             self.kernels_by_name[name] = place
+
+    def _readable(self, e: Entry, kernel: Kernel) -> Kernel:
+        """The kernel as a person would write it."""
+        graph = e.plan.graph
+        return nested(kernel, lambda i: bool(graph[i].name))

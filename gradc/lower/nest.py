@@ -66,10 +66,12 @@ class FromIndex:
 
 @dataclass(frozen=True)
 class Apply:
-    """An elementwise op on simple operands (`Ref` or `Literal`)."""
+    """An elementwise op. Its operands are simple until, last of all, `nested` puts expressions of
+    several ops together.
+    """
 
     op: str
-    args: tuple[Simple, ...]
+    args: tuple[Expr, ...]
     dtype: DType
 
     def value(self, operands: Iterable[Any]) -> Any:
@@ -135,7 +137,7 @@ class Assign:
 class Store:
     buffer: str
     index: Index
-    expr: Simple
+    expr: Expr
     nodes: Nodes = ()
 
 
@@ -148,7 +150,7 @@ class Accumulate:
     target: str
     index: Index | None
     op: str
-    expr: Simple
+    expr: Expr
     dtype: DType
     nodes: Nodes = ()
 

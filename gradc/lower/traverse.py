@@ -226,6 +226,15 @@ def used(s: Stmt) -> Iterator[str]:
         yield from (place.name for place in index.places)
 
 
+def names_in(e: Expr) -> Iterator[str]:
+    """The names of values, buffers and arrays in an expression."""
+    for part in _parts(e):
+        if isinstance(part, Ref):
+            yield part.name
+        elif isinstance(part, Load):
+            yield part.buffer
+
+
 # The same statements of other parts ------------------------------------------------------------
 
 
@@ -288,7 +297,7 @@ class Rewrite:
             case Load():
                 return self.load(e)
             case Apply():
-                return _with(e, args=tuple([self.simple(a) for a in e.args]))
+                return _with(e, args=tuple([self.expr(a) for a in e.args]))
             case FromIndex():
                 return _with(e, index=self.index(e.index))
             case _:
@@ -313,11 +322,11 @@ class Rewrite:
                 return _with(s, name=self.name(s.name), expr=expr, nodes=nodes)
             case Store():
                 buffer, index = self.name(s.buffer), self.index(s.index)
-                value, nodes = self.simple(s.expr), self.nodes(s.nodes)
+                value, nodes = self.expr(s.expr), self.nodes(s.nodes)
                 return _with(s, buffer=buffer, index=index, expr=value, nodes=nodes)
             case Accumulate():
                 where = None if s.index is None else self.index(s.index)
-                target, value, nodes = self.name(s.target), self.simple(s.expr), self.nodes(s.nodes)
+                target, value, nodes = self.name(s.target), self.expr(s.expr), self.nodes(s.nodes)
                 return _with(s, target=target, index=where, expr=value, nodes=nodes)
             case Select():
                 best, position = self.name(s.value), self.name(s.position)

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..dtypes import F32, F64, I32, DType, limits
 from ..errors import DataError, fail
-from .notation import infix, prefix, unwritten
+from .notation import Level, infix, prefix, unwritten
 from .rules import (
     ANY,
     INTEGERS,
@@ -47,20 +47,21 @@ LIBM = 40.0  # a call that does not vectorise
 # arithmetic on one operand
 
 op("neg", unary(NUMBERS), reference=np.negative, vjp=lambda g, y, a: (-g,),
-   c="-{0}", c_int="0 - {0}", wraps=True, notation=prefix("-"),
+   c="-{0}", level=Level.SIGN, c_int="0 - {0}", wraps=True, notation=prefix("-"),
    noun="negated", samples=both(floats(-2, 2), integers()))
 op("abs", unary(NUMBERS), reference=np.absolute, vjp=lambda g, y, a: (g * a.sign(),),
    c="fabs{f}({0})", headers=LIBM_H,
    c_int="({0} > 0) ? {0} : ({t})(0ull - (unsigned long long){0})",
    noun="magnitude", samples=both(floats(0.3, 2), floats(-2, -0.3), integers()))
 op("sign", unary(NUMBERS), reference=np.sign, vjp=no_gradient,
-   c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}",
+   c="({0} > 0) ? 1.0{f} : ({0} < 0) ? -1.0{f} : ({0} == 0) ? 0.0{f} : {0}", level=Level.CHOICE,
    c_int="({0} > 0) ? 1 : ({0} == 0) ? 0 : -1", cost=3,
    samples=both(floats(0.3, 2), floats(-2, -0.3), integers()), doc="-1, 0 or 1, NaN of NaN")
 op("square", unary(NUMBERS), reference=np.square, vjp=lambda g, y, a: (g * (2 * a),),
-   c="{0} * {0}", wraps=True, samples=both(floats(-2, 2), integers()))
+   c="{0} * {0}", level=Level.PRODUCT, wraps=True, samples=both(floats(-2, 2), integers()))
 op("reciprocal", unary(), reference=np.reciprocal, vjp=lambda g, y, a: (-g * y * y,),
-   c="1.0{f} / {0}", cost=4, noun="inverse", samples=floats(0.5, 2), doc="`1 / x`")
+   c="1.0{f} / {0}", level=Level.CHOICE, cost=4, noun="inverse", samples=floats(0.5, 2),
+   doc="`1 / x`")
 op("sqrt", unary(), reference=np.sqrt, vjp=lambda g, y, a: (g * 0.5 / y,),
    c="sqrt{f}({0})", headers=LIBM_H, cost=6, noun="root", samples=floats(0.5, 4))
 
@@ -135,7 +136,7 @@ op("sigmoid", unary(), reference=_sigmoid, vjp=lambda g, y, a: (g * (y * (1 - y)
    c="gradc_sigmoid{f}({0})", headers=MATH, cost=TRANSCENDENTAL, samples=floats(-3, 3),
    doc="`1 / (1 + exp(-x))`")
 op("relu", unary(NUMBERS), reference=_relu, vjp=lambda g, y, a: ((y <= 0).where(0, g),),
-   c="({0} < 0) ? 0.0{f} : {0}", c_int="({0} > 0) ? {0} : 0",
+   c="({0} < 0) ? 0.0{f} : {0}", level=Level.CHOICE, c_int="({0} > 0) ? {0} : 0",
    samples=both(floats(0.3, 2), floats(-2, -0.3), integers()),
    doc="the greater of `x` and 0; NaN stays NaN")
 op("erf", unary(), reference=_erf,
@@ -189,18 +190,23 @@ def _share(g: Any, loses: Any, ties: Any) -> Any:
     return loses.where(0, ties.where(g * 0.5, g))
 
 
+def operator(symbol: str, level: Level) -> dict[str, Any]:
+    """The fields of a row that C and formulas write between its operands."""
+    return {"c": f"{{0}} {symbol} {{1}}", "level": level, "notation": infix(symbol, level)}
+
+
 # fmt: off
 op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
-   c="{0} + {1}", wraps=True, notation=infix("+"), unnamed=True,
+   **operator("+", Level.SUM), wraps=True, unnamed=True,
    noun="sum", samples=both(floats(-2, 2, 2), integers(2)))
 op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
-   c="{0} - {1}", wraps=True, notation=infix("-"), unnamed=True,
+   **operator("-", Level.SUM), wraps=True, unnamed=True,
    noun="difference", samples=both(floats(-2, 2, 2), integers(2)))
 op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b, g * a),
-   c="{0} * {1}", wraps=True, notation=infix("*"), unnamed=True,
+   **operator("*", Level.PRODUCT), wraps=True, unnamed=True,
    noun="product", samples=both(floats(-2, 2, 2), integers(2)))
 op("div", binary(), reference=np.divide, vjp=lambda g, y, a, b: (g / b, -g * y / b),
-   c="{0} / {1}", cost=4, notation=infix("/"), unnamed=True,
+   **operator("/", Level.PRODUCT), cost=4, unnamed=True,
    noun="ratio", samples=floats(0.5, 2, 2))
 op("pow", binary(), reference=np.power,
    vjp=lambda g, y, a, b: (g * (b * _base_of_slope(a, b) ** (b - 1)),
@@ -219,11 +225,11 @@ op("logaddexp", binary(), reference=np.logaddexp,
    samples=floats(0.5, 2, 2), doc="`log(exp(a) + exp(b))` without overflow")
 op("maximum", binary(NUMBERS), reference=np.maximum,
    vjp=lambda g, y, a, b: (_share(g, a < b, a == b), _share(g, b < a, a == b)),
-   c="({0} > {1} || {0} != {0}) ? {0} : {1}", c_int="({0} > {1}) ? {0} : {1}",
+   c="({0} > {1} || {0} != {0}) ? {0} : {1}", level=Level.CHOICE, c_int="({0} > {1}) ? {0} : {1}",
    noun="larger", samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
 op("minimum", binary(NUMBERS), reference=np.minimum,
    vjp=lambda g, y, a, b: (_share(g, a > b, a == b), _share(g, b > a, a == b)),
-   c="({0} < {1} || {0} != {0}) ? {0} : {1}", c_int="({0} < {1}) ? {0} : {1}",
+   c="({0} < {1} || {0} != {0}) ? {0} : {1}", level=Level.CHOICE, c_int="({0} < {1}) ? {0} : {1}",
    noun="smaller", samples=both(floats(-2, 2, 2), integers(2)), doc="NaN if either operand is")
 # A value at a bound is its own; where the bounds have changed places, the upper one wins.
 op("clip", (Kind.ELEMENTWISE, elementwise_rule("f", 3)),
@@ -253,58 +259,66 @@ op("remainder", binary(NUMBERS), reference=np.remainder,
 
 # comparisons and logic: bools come out, so no gradient passes
 
-op("less", binary(ANY, result_bool=True), reference=np.less, c="{0} < {1}",
-   notation=infix("<"),
+op("less", binary(ANY, result_bool=True), reference=np.less,
+   **operator("<", Level.ORDER),
    noun="is_less", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal, c="{0} <= {1}",
-   notation=infix("<="),
+op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal,
+   **operator("<=", Level.ORDER),
    noun="is_at_most", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("greater", binary(ANY, result_bool=True), reference=np.greater, c="{0} > {1}",
-   notation=infix(">"),
+op("greater", binary(ANY, result_bool=True), reference=np.greater,
+   **operator(">", Level.ORDER),
    noun="is_greater", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal, c="{0} >= {1}",
-   notation=infix(">="),
+op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal,
+   **operator(">=", Level.ORDER),
    noun="is_at_least", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("equal", binary(ANY, result_bool=True), reference=np.equal, c="{0} == {1}",
-   notation=infix("=="),
+op("equal", binary(ANY, result_bool=True), reference=np.equal,
+   **operator("==", Level.EQUALITY),
    noun="is_equal", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal, c="{0} != {1}",
-   notation=infix("!="),
+op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal,
+   **operator("!=", Level.EQUALITY),
    noun="differs", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", noun="both",
+op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", level=Level.AND,
+   noun="both",
    samples=bools(2),
    doc="`a and b`")
-op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", noun="either",
+op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", level=Level.OR,
+   noun="either",
    samples=bools(2),
    doc="`a or b`")
-op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", noun="one_of_both",
+op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", level=Level.EQUALITY,
+   noun="one_of_both",
    samples=bools(2),
    doc="whether just one of them holds")
-op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", noun="is_not", samples=bools(1),
+op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", level=Level.SIGN, noun="is_not",
+   samples=bools(1),
    doc="`not x`")
-op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}",
+op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}", level=Level.EQUALITY,
    noun="is_nan", samples=floats(-2, 2, order=0), doc="whether it is NaN")
-op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0", headers=LIBM_H,
+op("isinf", unary(result_bool=True), reference=np.isinf, c="isinf({0}) != 0", level=Level.CHOICE,
+   headers=LIBM_H,
    noun="is_infinite", samples=floats(-2, 2, order=0), doc="whether it is infinite")
 op("isfinite", unary(result_bool=True), reference=np.isfinite, c="isfinite({0}) != 0",
+   level=Level.CHOICE,
    headers=LIBM_H, noun="is_finite", samples=floats(-2, 2, order=0),
    doc="whether it is neither infinite nor NaN")
 
 # bits. A shift by more than the width is 0 (-1 for a negative number shifted right), as in NumPy.
 
-op("bitwise_and", binary("iub"), reference=np.bitwise_and, c="{0} & {1}",
+op("bitwise_and", binary("iub"), reference=np.bitwise_and, c="{0} & {1}", level=Level.CHOICE,
    noun="common_bits", samples=both(integers(2), bools(2)))
-op("bitwise_or", binary("iub"), reference=np.bitwise_or, c="{0} | {1}",
+op("bitwise_or", binary("iub"), reference=np.bitwise_or, c="{0} | {1}", level=Level.CHOICE,
    noun="joined_bits", samples=both(integers(2), bools(2)))
-op("bitwise_xor", binary("iub"), reference=np.bitwise_xor, c="{0} ^ {1}",
+op("bitwise_xor", binary("iub"), reference=np.bitwise_xor, c="{0} ^ {1}", level=Level.CHOICE,
    noun="other_bits", samples=both(integers(2), bools(2)))
-op("bitwise_invert", unary("iub"), reference=np.invert, c="!{0}", c_int="~{0}",
+op("bitwise_invert", unary("iub"), reference=np.invert, c="!{0}", level=Level.CHOICE, c_int="~{0}",
    noun="inverted_bits", samples=both(integers(), bools(1)), doc="`~x`")
 op("bitwise_left_shift", binary("iu"), reference=np.left_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? (unsigned long long){0} << {1} : 0",
+   level=Level.CHOICE,
    noun="shifted", samples=integers(2), doc="`a << b`; 0 beyond the width")
 op("bitwise_right_shift", binary("iu"), reference=np.right_shift,
    c="((unsigned long long){1} < 8 * sizeof({t})) ? {0} >> {1} : {0} >> (8 * sizeof({t}) - 1) >> 1",
+   level=Level.CHOICE,
    noun="shifted", samples=integers(2), doc="`a >> b`; 0 or -1 beyond the width")
 # fmt: on
 
@@ -367,9 +381,10 @@ def _bounded_samples() -> Iterator[Sample]:
 # fmt: off
 op("where", (Kind.ELEMENTWISE, where_rule), reference=np.where,
    vjp=lambda g, y, c, a, b: (None, c.where(g, 0), c.where(0, g)),
-   c="{0} ? {1} : {2}", conditions=1, unnamed=True, noun="chosen", samples=_where_samples)
+   c="{0} ? {1} : {2}", level=Level.CHOICE, conditions=1, unnamed=True, noun="chosen",
+   samples=_where_samples)
 op("cast", (Kind.ELEMENTWISE, cast_rule), reference=lambda x, dtype: np.asarray(x).astype(dtype),
-   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", converts=True,
+   vjp=lambda g, y, a, dtype: (g.astype(a.dtype),), c="({t}){0}", level=Level.SIGN, converts=True,
    notation=unwritten, unnamed=True, noun="converted", samples=_cast_samples,
    internal=True, doc="the elements converted to `dtype`")
 op("to_integer", (Kind.ELEMENTWISE, to_integer_rule), reference=_to_integer,

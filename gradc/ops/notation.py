@@ -9,17 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 from ..index import Shape
 
 
+class Level(IntEnum):
+    """How loosely an expression holds together, in formulas and in C: the levels of precedence."""
+
+    WHOLE = 0  # a name, a number, a call, an element
+    SIGN = 1
+    PRODUCT = 2
+    SUM = 3
+    ORDER = 4
+    EQUALITY = 5
+    AND = 6
+    OR = 7
+    CHOICE = 8  # `a ? b : c`, and whatever is safe between parentheses only
+
+
+_OPERANDS = {
+    Level.SIGN: (Level.WHOLE, Level.WHOLE),
+    Level.PRODUCT: (Level.PRODUCT, Level.WHOLE),
+    Level.SUM: (Level.SUM, Level.PRODUCT),
+    Level.ORDER: (Level.SUM, Level.SUM),
+    Level.EQUALITY: (Level.SUM, Level.SUM),
+    Level.AND: (Level.EQUALITY, Level.EQUALITY),
+    Level.OR: (Level.EQUALITY, Level.EQUALITY),
+}
+"""What stands without parentheses on the left and on the right of an operator: the order in which
+the graph computes is kept, and no reader has to know the precedence of `&&` and `||`."""
+
+
+def loosest(level: Level, position: int) -> Level:
+    """The loosest that the operand at a position may be without parentheses."""
+    return _OPERANDS.get(level, (Level.WHOLE,) * 2)[min(position, 1)]
+
+
 @dataclass(frozen=True)
 class Term:
-    """A formula. `loose`: it needs parentheses as an operand; `turned`: `.T` stands behind it."""
+    """An expression, and how it holds together; `turned`: `.T` stands behind it."""
 
     text: str
-    loose: bool = False
+    level: Level = Level.WHOLE
     turned: bool = False
 
     @property
@@ -29,21 +62,34 @@ class Term:
 
     @property
     def operand(self) -> str:
-        """As a part of a larger formula."""
-        return f"({self.text})" if self.loose else self.whole
+        """As a part that nothing tears apart."""
+        return self.within(Level.WHOLE)
+
+    def within(self, loosest: Level, *, first: bool = False) -> str:
+        """As a part of a larger one: with parentheses where it is looser than `loosest`, or has a
+        sign that would stand behind an operator.
+        """
+        signed = not first and self.text.startswith("-")
+        loose = self.level > loosest or (signed and self.level is not Level.WHOLE)
+        return f"({self.text})" if loose else self.whole
 
 
 Notation = Callable[[Sequence[Term], Sequence[Shape], Shape, Mapping[str, Any]], Term]
 
 
-def infix(symbol: str) -> Notation:
+def infix(symbol: str, level: Level) -> Notation:
     """`a + b`."""
-    return lambda terms, *_: Term(f"{terms[0].operand} {symbol} {terms[1].operand}", loose=True)
+
+    def written(terms: Sequence[Term], *_: object) -> Term:
+        left = terms[0].within(loosest(level, 0), first=True)
+        return Term(f"{left} {symbol} {terms[1].within(loosest(level, 1))}", level)
+
+    return written
 
 
 def prefix(symbol: str) -> Notation:
     """`-a`."""
-    return lambda terms, *_: Term(f"{symbol}{terms[0].operand}", loose=True)
+    return lambda terms, *_: Term(f"{symbol}{terms[0].operand}", Level.SIGN)
 
 
 def unwritten(
@@ -84,7 +130,7 @@ def product(
         as_is = attrs["contract"][side] == (usual,)
         turned = term if as_is else _turned(term)
         factors.append(turned.operand)
-    return Term(" @ ".join(factors), loose=True)
+    return Term(" @ ".join(factors), Level.PRODUCT)
 
 
 def _turned(term: Term) -> Term:

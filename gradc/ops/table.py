@@ -17,7 +17,7 @@ import numpy as np
 
 from ..dtypes import DType, Spec
 from ..index import Indices, Shape, Source
-from .notation import Notation
+from .notation import Level, Notation
 
 Attrs = Mapping[str, Any]
 ShapeRule = Callable[[str, Sequence[Spec], Attrs], Spec | tuple[Spec, ...]]
@@ -71,10 +71,12 @@ class Op:
     float suffix ("f" or ""), `{t}` and `{n}` for the C type and the dtype's name of the result;
     where the operands are integers, `c_int` is used instead if given, and where they are unsigned,
     `c_uint` before that. For a reduction it folds `{0}` (accumulator) with `{1}`, starting at
-    `start(dtype)`. `cost` is flops per element as the fusion model counts them; `headers` are what
-    `c` needs, of C's own or of the runtime's (`c_int` needs none). `wraps`: integer arithmetic that
-    overflows modulo 2^n, as NumPy's. `internal`: a part of other functions, and none of the
-    interface's own. `doc` goes on where the name ends: it says what the formula does not.
+    `start(dtype)`. `level` is the precedence of `c` where that is no call, so that it stands in
+    larger expressions with the parentheses it needs. `cost` is flops per element as the fusion
+    model counts them; `headers` are what `c` needs, of C's own or of the runtime's (`c_int` needs
+    none). `wraps`: integer arithmetic that overflows modulo 2^n, as NumPy's. `internal`: a part of
+    other functions, and none of the interface's own. `doc` goes on where the name ends: it says
+    what the formula does not.
 
     What readers see: `notation` is how formulas write the op; the result of an `unnamed` one is
     called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`); `noun` is what C
@@ -110,6 +112,7 @@ class Op:
     c_int: str | None = None
     c_uint: str | None = None
     start: Callable[[DType], float] | None = None
+    level: Level = Level.WHOLE
     cost: float = 1.0
     headers: tuple[str, ...] = ()
     wraps: bool = False
@@ -133,6 +136,16 @@ class Op:
     unnamed: bool = False
     noun: str = ""
     doc: str = ""
+
+    def times(self, position: int, integers: bool) -> int:
+        """How often C evaluates the operand at a position, working with integers or others."""
+        template = (self.c_int if integers and self.c_int else self.c) or ""
+        return template.count(f"{{{position}}}")
+
+    def skips(self, position: int) -> bool:
+        """Whether C may leave the operand at a position unevaluated."""
+        lazy = self.level in (Level.AND, Level.OR) and position == 1
+        return lazy or 0 < self.conditions <= position
 
 
 OPS: dict[str, Op] = {}

@@ -21,16 +21,12 @@ GRADC_KERNEL void forward_loss(
     const float *restrict y,
     const float *restrict z)
 {
-    const float x_at = *x;
-    const float y_at = *y;
-    const float sum = x_at + y_at;
-    const float z_at = *z;
-    const float product = sum * z_at;
-    *loss = product;
+    const float sum = *x + *y;
+    *loss = sum * *z;
 }
 
 /* z f32[]; by_hand.py:50
- * z = z - (lr * (x + y)) */
+ * z = z - lr * (x + y) */
 GRADC_KERNEL void update_z(
     float *restrict z, /* out */
     const float *restrict z_2,
@@ -38,27 +34,18 @@ GRADC_KERNEL void update_z(
     const float *restrict y,
     float lr)
 {
-    const float z_at = *z_2;
-    const float x_at = *x;
-    const float y_at = *y;
-    const float sum = x_at + y_at;
-    const float product = lr * sum;
-    const float difference = z_at - product;
-    *z = difference;
+    const float sum = *x + *y;
+    *z = *z_2 - lr * sum;
 }
 
 /* x f32[]; by_hand.py:50
- * x = x - (lr * z) */
+ * x = x - lr * z */
 GRADC_KERNEL void update_x(
     float *restrict x, /* in-out */
     const float *restrict z,
     float lr)
 {
-    const float x_at = *x;
-    const float z_at = *z;
-    const float product = lr * z_at;
-    const float difference = x_at - product;
-    *x = difference;
+    *x = *x - lr * *z;
 }
 
 /* step u64[]; by_hand.py:50
@@ -66,9 +53,7 @@ GRADC_KERNEL void update_x(
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
-    const uint64_t step_at = *step;
-    const uint64_t sum = step_at + UINT64_C(1);
-    *step = sum;
+    *step = *step + UINT64_C(1);
 }
 
 /* step: loss f32[] from lr f32[]; replaces the state. */

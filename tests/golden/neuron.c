@@ -54,45 +54,21 @@ GRADC_KERNEL void loss_and_w2(
     const float *restrict y,  /* [1] */
     float lr)
 {
-    const float w0_at = *w0;
-    const float x_at = x[0];
-    const float product = w0_at * x_at;
-    const float w1_at = *w1;
-    const float x_at_2 = x[1];
-    const float product_2 = w1_at * x_at_2;
-    const float sum = product + product_2;
-    const float w2_at = *w2;
-    const float sum_2 = sum + w2_at;
-    const float negated = -sum_2;
-    const float e = gradc_expf(negated);
+    const float sum = *w0 * x[0] + *w1 * x[1];
+    const float e = gradc_expf(-(sum + *w2));
     const float sum_3 = 1.0f + e;
     const float ratio = 1.0f / sum_3;
-    const float y_at = *y;
-    const float difference = ratio - y_at;
-    const float square = difference * difference;
-    *loss = square;
-    const int is_greater = ratio > 0.5f;
-    const int is_greater_2 = y_at > 0.5f;
-    const int is_equal = is_greater == is_greater_2;
-    const float converted = (float)is_equal;
-    *accuracy = converted;
+    const float difference = ratio - *y;
+    *loss = difference * difference;
+    const int is_equal = (ratio > 0.5f) == (*y > 0.5f);
+    *accuracy = (float)is_equal;
     const float product_3 = 2.0f * difference;
-    const float negated_2 = -product_3;
-    const float product_4 = negated_2 * ratio;
-    const float ratio_2 = product_4 / sum_3;
+    const float ratio_2 = -product_3 * ratio / sum_3;
     const float product_5 = ratio_2 * e;
     const float negated_3 = -product_5;
-    const float product_6 = negated_3 * x_at;
-    const float product_7 = lr * product_6;
-    const float difference_2 = w0_at - product_7;
-    *w0 = difference_2;
-    const float product_8 = negated_3 * x_at_2;
-    const float product_9 = lr * product_8;
-    const float difference_3 = w1_at - product_9;
-    *w1 = difference_3;
-    const float product_10 = lr * negated_3;
-    const float difference_4 = w2_at - product_10;
-    *w2 = difference_4;
+    *w0 = *w0 - lr * (negated_3 * x[0]);
+    *w1 = *w1 - lr * (negated_3 * x[1]);
+    *w2 = *w2 - lr * negated_3;
 }
 
 /* step u64[]; neuron.py:33
@@ -100,14 +76,12 @@ GRADC_KERNEL void loss_and_w2(
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
-    const uint64_t step_at = *step;
-    const uint64_t sum = step_at + UINT64_C(1);
-    *step = sum;
+    *step = *step + UINT64_C(1);
 }
 
 /* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23, neuron.py:24
- * loss = square((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) - y)
- * accuracy = ((1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2)))) > 0.5) == (y > 0.5) */
+ * loss = square(1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) - y)
+ * accuracy = (1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) > 0.5) == (y > 0.5) */
 GRADC_KERNEL void forward_loss(
     float *restrict loss,     /* out */
     float *restrict accuracy, /* out */
@@ -117,32 +91,17 @@ GRADC_KERNEL void forward_loss(
     const float *restrict w2,
     const float *restrict y)  /* [1] */
 {
-    const float w0_at = *w0;
-    const float x_at = x[0];
-    const float product = w0_at * x_at;
-    const float w1_at = *w1;
-    const float x_at_2 = x[1];
-    const float product_2 = w1_at * x_at_2;
-    const float sum = product + product_2;
-    const float w2_at = *w2;
-    const float sum_2 = sum + w2_at;
-    const float negated = -sum_2;
-    const float e = gradc_expf(negated);
-    const float sum_3 = 1.0f + e;
-    const float ratio = 1.0f / sum_3;
-    const float y_at = *y;
-    const float difference = ratio - y_at;
-    const float square = difference * difference;
-    *loss = square;
-    const int is_greater = ratio > 0.5f;
-    const int is_greater_2 = y_at > 0.5f;
-    const int is_equal = is_greater == is_greater_2;
-    const float converted = (float)is_equal;
-    *accuracy = converted;
+    const float sum = *w0 * x[0] + *w1 * x[1];
+    const float e = gradc_expf(-(sum + *w2));
+    const float ratio = 1.0f / (1.0f + e);
+    const float difference = ratio - *y;
+    *loss = difference * difference;
+    const int is_equal = (ratio > 0.5f) == (*y > 0.5f);
+    *accuracy = (float)is_equal;
 }
 
 /* out f32[]; neuron.py:17
- * out = 1 / (1 + exp(-(((w0 * x[:, 0]) + (w1 * x[:, 1])) + w2))) */
+ * out = 1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) */
 GRADC_KERNEL void forward_out(
     float *restrict out,     /* out */
     const float *restrict w0,
@@ -150,20 +109,9 @@ GRADC_KERNEL void forward_out(
     const float *restrict w1,
     const float *restrict w2)
 {
-    const float w0_at = *w0;
-    const float x_at = x[0];
-    const float product = w0_at * x_at;
-    const float w1_at = *w1;
-    const float x_at_2 = x[1];
-    const float product_2 = w1_at * x_at_2;
-    const float sum = product + product_2;
-    const float w2_at = *w2;
-    const float sum_2 = sum + w2_at;
-    const float negated = -sum_2;
-    const float e = gradc_expf(negated);
-    const float sum_3 = 1.0f + e;
-    const float ratio = 1.0f / sum_3;
-    *out = ratio;
+    const float sum = *w0 * x[0] + *w1 * x[1];
+    const float e = gradc_expf(-(sum + *w2));
+    *out = 1.0f / (1.0f + e);
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[1, 2], y f32[1], lr f32[]; replaces the state. */
