@@ -322,12 +322,12 @@ class Rewrite:
                 return _with(s, name=self.name(s.name), expr=expr, nodes=nodes)
             case Store():
                 buffer, index = self.name(s.buffer), self.index(s.index)
-                value, nodes = self.expr(s.expr), self.nodes(s.nodes)
-                return _with(s, buffer=buffer, index=index, expr=value, nodes=nodes)
+                expr, nodes = self.expr(s.expr), self.nodes(s.nodes)
+                return _with(s, buffer=buffer, index=index, expr=expr, nodes=nodes)
             case Accumulate():
                 where = None if s.index is None else self.index(s.index)
-                target, value, nodes = self.name(s.target), self.expr(s.expr), self.nodes(s.nodes)
-                return _with(s, target=target, index=where, expr=value, nodes=nodes)
+                target, expr, nodes = self.name(s.target), self.expr(s.expr), self.nodes(s.nodes)
+                return _with(s, target=target, index=where, expr=expr, nodes=nodes)
             case Select():
                 best, position = self.name(s.value), self.name(s.position)
                 value, index, nodes = self.simple(s.expr), self.index(s.index), self.nodes(s.nodes)

@@ -22,7 +22,7 @@ static_assert(offsetof(mnist_state, step) == 814208, "the place is as planned");
 static_assert(offsetof(mnist_state, seed) == 814216, "the place is as planned");
 
 /* fc1_relu f32[64, 128]; mnist.py:28
- * fc1_relu = relu((x @ fc1_weight) + fc1_bias) */
+ * fc1_relu = relu(x @ fc1_weight + fc1_bias) */
 GRADC_KERNEL void forward_fc1_relu(
     float *restrict fc1_relu,         /* out [64, 128] */
     const float *restrict x,          /* [64, 784] */
@@ -39,11 +39,8 @@ GRADC_KERNEL void forward_fc1_relu(
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r * 16 + c];
-                    const float fc1_bias_at = fc1_bias[j + c];
-                    const float sum_2 = sum + fc1_bias_at;
-                    const float relu = (sum_2 < 0) ? 0.0f : sum_2;
-                    fc1_relu[(i + r) * 128 + j + c] = relu;
+                    const float sum_2 = tile[r * 16 + c] + fc1_bias[j + c];
+                    fc1_relu[(i + r) * 128 + j + c] = (sum_2 < 0) ? 0.0f : sum_2;
                 }
             }
         }
@@ -51,7 +48,7 @@ GRADC_KERNEL void forward_fc1_relu(
 }
 
 /* fc2 f32[64, 10]; mnist.py:28
- * fc2 = (fc1_relu @ fc2_weight) + fc2_bias */
+ * fc2 = fc1_relu @ fc2_weight + fc2_bias */
 GRADC_KERNEL void forward_fc2(
     float *restrict fc2,              /* out [64, 10] */
     const float *restrict fc1_relu,   /* [64, 128] */
@@ -67,10 +64,7 @@ GRADC_KERNEL void forward_fc2(
         GRADC_ROWS
         for (size_t r = 0; r < 4; ++r) {
             for (size_t c = 0; c < 10; ++c) {
-                const float sum = tile[r * 10 + c];
-                const float fc2_bias_at = fc2_bias[c];
-                const float sum_2 = sum + fc2_bias_at;
-                fc2[(i + r) * 10 + c] = sum_2;
+                fc2[(i + r) * 10 + c] = tile[r * 10 + c] + fc2_bias[c];
             }
         }
     }
@@ -135,20 +129,13 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
                 best_value = fc2_at;
                 best = (int32_t)(j);
             }
-            const int32_t position = (int32_t)(j);
-            const int is_equal = y_at == position;
-            const float chosen = is_equal ? (-0.015625f) : 0.0f;
-            const float negated = -chosen;
-            sum += negated;
+            const float chosen = (y_at == (int32_t)j) ? (-0.015625f) : 0.0f;
+            sum += -chosen;
         }
-        const int is_equal = best == y_at;
-        const float converted = (float)is_equal;
-        sum_total_2 += converted;
+        sum_total_2 += (float)(best == y_at);
         float sum_2 = 0.0f;
         for (size_t j = 0; j < 10; ++j) {
-            const float fc2_at = fc2[i * 10 + j];
-            const float difference = fc2_at - max;
-            const float e = gradc_expf(difference);
+            const float e = gradc_expf(fc2[i * 10 + j] - max);
             e_row[j] = e;
             sum_2 += e;
         }
@@ -156,39 +143,25 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
         const float ratio = sum / sum_2;
         const float log_value = gradc_logf(sum_2);
         for (size_t j = 0; j < 10; ++j) {
-            const int32_t position = (int32_t)(j);
-            const int is_equal_2 = y_at == position;
+            const int is_equal_2 = y_at == (int32_t)j;
             const float chosen = is_equal_2 ? (-0.015625f) : 0.0f;
-            const float kept = e_row[j];
-            const float product = ratio * kept;
-            const float sum_4 = chosen + product;
+            const float sum_4 = chosen + ratio * e_row[j];
             d_fc2[i * 10 + j] = sum_4;
-            const float fc2_at = fc2[i * 10 + j];
-            const float difference = fc2_at - max;
-            const float difference_2 = difference - log_value;
-            const float chosen_2 = is_equal_2 ? difference_2 : 0.0f;
-            sum_3 += chosen_2;
+            const float difference_2 = fc2[i * 10 + j] - max - log_value;
+            sum_3 += is_equal_2 ? difference_2 : 0.0f;
             d_params_fc2_bias_total[j] += sum_4;
         }
         sum_total += sum_3;
     }
     const float ratio = sum_total / 64.0f;
-    const float negated = -ratio;
-    *loss = negated;
-    const float ratio_2 = sum_total_2 / 64.0f;
-    *accuracy = ratio_2;
+    *loss = -ratio;
+    *accuracy = sum_total_2 / 64.0f;
     for (size_t i = 0; i < 10; ++i) {
-        const float momentum_fc2_bias_at = momentum_fc2_bias[i];
-        const float product = 0.9f * momentum_fc2_bias_at;
-        const float kept = d_params_fc2_bias_total[i];
         const float fc2_bias_at = fc2_bias[i];
-        const float product_2 = 0.001f * fc2_bias_at;
-        const float sum = kept + product_2;
-        const float sum_2 = product + sum;
+        const float sum = d_params_fc2_bias_total[i] + 0.001f * fc2_bias_at;
+        const float sum_2 = 0.9f * momentum_fc2_bias[i] + sum;
         momentum_fc2_bias[i] = sum_2;
-        const float product_3 = lr * sum_2;
-        const float difference = fc2_bias_at - product_3;
-        fc2_bias[i] = difference;
+        fc2_bias[i] = fc2_bias_at - lr * sum_2;
     }
 }
 
@@ -213,10 +186,8 @@ GRADC_KERNEL void backward_d_fc1(
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r * 16 + c];
-                    const float fc1_relu_at = fc1_relu[(i + r) * 128 + j + c];
-                    const int is_at_most = fc1_relu_at <= 0.0f;
-                    const float chosen = is_at_most ? 0.0f : sum;
-                    d_fc1[(i + r) * 128 + j + c] = chosen;
+                    d_fc1[(i + r) * 128 + j + c] =
+                        (fc1_relu[(i + r) * 128 + j + c] <= 0.0f) ? 0.0f : sum;
                 }
             }
         }
@@ -249,17 +220,11 @@ GRADC_KERNEL void update_fc2_weight(
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r * 16 + c];
-                    const float momentum_fc2_weight_at = momentum_fc2_weight[(i + c) * 10 + j + r];
-                    const float product = 0.9f * momentum_fc2_weight_at;
                     const float fc2_weight_at = fc2_weight[(i + c) * 10 + j + r];
-                    const float product_2 = 0.001f * fc2_weight_at;
-                    const float sum_2 = sum + product_2;
-                    const float sum_3 = product + sum_2;
+                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc2_weight_at;
+                    const float sum_3 = 0.9f * momentum_fc2_weight[(i + c) * 10 + j + r] + sum_2;
                     momentum_fc2_weight[(i + c) * 10 + j + r] = sum_3;
-                    const float product_3 = lr * sum_3;
-                    const float difference = fc2_weight_at - product_3;
-                    fc2_weight[(i + c) * 10 + j + r] = difference;
+                    fc2_weight[(i + c) * 10 + j + r] = fc2_weight_at - lr * sum_3;
                 }
             }
         }
@@ -267,8 +232,8 @@ GRADC_KERNEL void update_fc2_weight(
 }
 
 /* momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28, mnist.py:39
- * momentum_fc1_bias = (0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias))
- * fc1_bias = fc1_bias - (lr * ((0.9 * momentum_fc1_bias) + (sum(d_fc1) + (0.001 * fc1_bias)))) */
+ * momentum_fc1_bias = 0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)
+ * fc1_bias = fc1_bias - lr * (0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)) */
 GRADC_KERNEL void update_fc1_bias(
     float *restrict fc1_bias,          /* in-out [128] */
     float *restrict momentum_fc1_bias, /* in-out [128] */
@@ -278,34 +243,23 @@ GRADC_KERNEL void update_fc1_bias(
     float d_params_fc1_bias_total[128] = {0};
     for (size_t i = 0; i < 64; ++i) {
         for (size_t j = 0; j < 128; ++j) {
-            const float d_fc1_at = d_fc1[i * 128 + j];
-            d_params_fc1_bias_total[j] += d_fc1_at;
+            d_params_fc1_bias_total[j] += d_fc1[i * 128 + j];
         }
     }
     for (size_t i = 0; i < 128; ++i) {
-        const float momentum_fc1_bias_at = momentum_fc1_bias[i];
-        const float product = 0.9f * momentum_fc1_bias_at;
-        const float kept = d_params_fc1_bias_total[i];
         const float fc1_bias_at = fc1_bias[i];
-        const float product_2 = 0.001f * fc1_bias_at;
-        const float sum = kept + product_2;
-        const float sum_2 = product + sum;
+        const float sum = d_params_fc1_bias_total[i] + 0.001f * fc1_bias_at;
+        const float sum_2 = 0.9f * momentum_fc1_bias[i] + sum;
         momentum_fc1_bias[i] = sum_2;
-        const float product_3 = lr * sum_2;
-        const float difference = fc1_bias_at - product_3;
-        fc1_bias[i] = difference;
+        fc1_bias[i] = fc1_bias_at - lr * sum_2;
     }
 }
 
 /* momentum_fc1_weight f32[784, 128], fc1_weight f32[784, 128]; gradient of mnist.py:28,
  * mnist.py:39
- * dot = x.T @ d_fc1
- * mul = 0.001 * fc1_weight
- * add = dot + mul
- * mul_2 = 0.9 * momentum_fc1_weight
- * momentum_fc1_weight = mul_2 + add
- * mul_3 = lr * momentum_fc1_weight
- * fc1_weight = fc1_weight - mul_3 */
+ * momentum_fc1_weight = 0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 * fc1_weight)
+ * fc1_weight = fc1_weight - lr * (0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 *
+ * fc1_weight)) */
 GRADC_KERNEL void update_fc1_weight(
     float *restrict fc1_weight,          /* in-out [784, 128] */
     float *restrict momentum_fc1_weight, /* in-out [784, 128] */
@@ -323,17 +277,11 @@ GRADC_KERNEL void update_fc1_weight(
             GRADC_ROWS
             for (size_t r = 0; r < 6; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r * 16 + c];
-                    const float momentum_fc1_weight_at = momentum_fc1_weight[(i + r) * 128 + j + c];
-                    const float product = 0.9f * momentum_fc1_weight_at;
                     const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
-                    const float product_2 = 0.001f * fc1_weight_at;
-                    const float sum_2 = sum + product_2;
-                    const float sum_3 = product + sum_2;
+                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
+                    const float sum_3 = 0.9f * momentum_fc1_weight[(i + r) * 128 + j + c] + sum_2;
                     momentum_fc1_weight[(i + r) * 128 + j + c] = sum_3;
-                    const float product_3 = lr * sum_3;
-                    const float difference = fc1_weight_at - product_3;
-                    fc1_weight[(i + r) * 128 + j + c] = difference;
+                    fc1_weight[(i + r) * 128 + j + c] = fc1_weight_at - lr * sum_3;
                 }
             }
         }
@@ -346,18 +294,12 @@ GRADC_KERNEL void update_fc1_weight(
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r * 16 + c];
-                    const float momentum_fc1_weight_at =
-                        momentum_fc1_weight[(i + r) * 128 + j + c + 99072];
-                    const float product = 0.9f * momentum_fc1_weight_at;
                     const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c + 99072];
-                    const float product_2 = 0.001f * fc1_weight_at;
-                    const float sum_2 = sum + product_2;
-                    const float sum_3 = product + sum_2;
+                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
+                    const float sum_3 =
+                        0.9f * momentum_fc1_weight[(i + r) * 128 + j + c + 99072] + sum_2;
                     momentum_fc1_weight[(i + r) * 128 + j + c + 99072] = sum_3;
-                    const float product_3 = lr * sum_3;
-                    const float difference = fc1_weight_at - product_3;
-                    fc1_weight[(i + r) * 128 + j + c + 99072] = difference;
+                    fc1_weight[(i + r) * 128 + j + c + 99072] = fc1_weight_at - lr * sum_3;
                 }
             }
         }
@@ -369,29 +311,13 @@ GRADC_KERNEL void update_fc1_weight(
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
-    const uint64_t step_at = *step;
-    const uint64_t sum = step_at + UINT64_C(1);
-    *step = sum;
+    *step = *step + UINT64_C(1);
 }
 
 /* loss f32[], accuracy f32[]; mnist.py:34
- * max = max(fc2)
- * sub = fc2 - max
- * exp = exp(sub)
- * sum = sum(exp)
- * log = log(sum)
- * sub_2 = sub - log
- * equal = y == position
- * where = where(equal, sub_2, 0)
- * sum_2 = sum(where)
- * sum_3 = sum(sum_2)
- * div = sum_3 / 64
- * loss = -div
- * argmax = argmax(fc2)
- * equal_2 = argmax == y
- * cast = equal_2
- * sum_4 = sum(cast)
- * accuracy = sum_4 / 64 */
+ * loss = -(sum(sum(where(y == position, fc2 - max(fc2) - log(sum(exp(fc2 - max(fc2)))), 0))) /
+ * 64)
+ * accuracy = sum(argmax(fc2) == y) / 64 */
 GRADC_KERNEL void forward_loss(
     float *restrict loss,      /* out */
     float *restrict accuracy,  /* out */
@@ -413,34 +339,21 @@ GRADC_KERNEL void forward_loss(
             }
         }
         const int32_t y_at = y[i];
-        const int is_equal = best == y_at;
-        const float converted = (float)is_equal;
-        sum_total_2 += converted;
+        sum_total_2 += (float)(best == y_at);
         float sum = 0.0f;
         for (size_t j = 0; j < 10; ++j) {
-            const float fc2_at = fc2[i * 10 + j];
-            const float difference = fc2_at - max;
-            const float e = gradc_expf(difference);
-            sum += e;
+            sum += gradc_expf(fc2[i * 10 + j] - max);
         }
         float sum_2 = 0.0f;
         const float log_value = gradc_logf(sum);
         for (size_t j = 0; j < 10; ++j) {
-            const int32_t position = (int32_t)(j);
-            const int is_equal_2 = y_at == position;
-            const float fc2_at = fc2[i * 10 + j];
-            const float difference = fc2_at - max;
-            const float difference_2 = difference - log_value;
-            const float chosen = is_equal_2 ? difference_2 : 0.0f;
-            sum_2 += chosen;
+            const float difference_2 = fc2[i * 10 + j] - max - log_value;
+            sum_2 += (y_at == (int32_t)j) ? difference_2 : 0.0f;
         }
         sum_total += sum_2;
     }
-    const float ratio = sum_total / 64.0f;
-    const float negated = -ratio;
-    *loss = negated;
-    const float ratio_2 = sum_total_2 / 64.0f;
-    *accuracy = ratio_2;
+    *loss = -(sum_total / 64.0f);
+    *accuracy = sum_total_2 / 64.0f;
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];
