@@ -71,10 +71,15 @@ def _refuse(array: Array, lost: Array, name: str, dtype: DType) -> None:
     if not lost.any():
         return
     where = tuple(int(i) for i in np.argwhere(lost)[0])
-    raise fail(
+    raise does_not_fit(f"{name}{list(where) or ''}", array[where], dtype)
+
+
+def does_not_fit(place: str, value: object, dtype: DType) -> DataError:
+    """The error of a number at `place` that `dtype` cannot hold."""
+    return fail(
         DataError,
         "GC404",
-        f"`{name}{list(where) or ''}` is {array[where]}, which does not fit `{SHORT[dtype]}`",
+        f"`{place}` is {value}, which does not fit `{SHORT[dtype]}`",
         helps=("use numbers in its range, or compile for a wider dtype",),
     )
 

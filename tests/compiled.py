@@ -15,8 +15,11 @@ import numpy as np
 
 from gradc.dtypes import Spec
 from gradc.graph import Builder, Graph
+from gradc.native.call import compile_call
 from gradc.pipeline import Job, Leaf
-from gradc.program.core import Core, Options, argument_names, make_core, target_of
+from gradc.program.core import Core, make_core
+from gradc.program.names import argument_names
+from gradc.program.options import Options, target_of
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +71,7 @@ def compile_graphs(
 def call(core: Core, entry: str, arrays: Sequence[Array]) -> list[Array]:
     """The outputs of one entry point, each an array of its dtype."""
     native = core.entry(entry)
-    outputs = native.call([np.array(a, order="C") for a in arrays])
+    outputs = compile_call(native)(*(np.array(a, order="C") for a in arrays))
     promised = native.entry.outputs
     return [np.asarray(y, o.dtype) for y, o in zip(outputs, promised, strict=True)]
 

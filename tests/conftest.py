@@ -70,7 +70,7 @@ def build_for(target: str, compiler: str | None) -> None:
     forced, cflags = TARGETS[target]
     if target == "native":
         return
-    from gradc.program.core import Options
+    from gradc.program.options import Options
 
     check = Options.__post_init__
 

@@ -20,7 +20,7 @@ from gradc.lower.nest import Kernel, Param
 from gradc.lower.nested import nested
 from gradc.pipeline import Job, compile_program
 from gradc.plan.steps import Call, Place
-from gradc.program.core import Options
+from gradc.program.options import Options
 from gradc.trace import trace_tree
 
 Array = np.ndarray[Any, Any]

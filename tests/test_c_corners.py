@@ -16,6 +16,7 @@ from compiled import Update, call, compile_graphs, compile_updates
 import gradc as gd
 from gradc.dtypes import Spec
 from gradc.graph import Builder
+from gradc.inspect.describe import plans
 from gradc.interpret import interpret
 from gradc.ops import OPS
 from gradc.trace import Value
@@ -223,7 +224,7 @@ def test_numbered_names_are_not_taken_for_each_other():
     total = builder.add("sub", [total, builder.add("add", [values[2], values[4]])])
     graph = builder.finish([total])
     core = compile_graphs({"f": graph}, "numbered", unfused=["f"], cflags=STRICT)
-    assert len({b.name for b in core.plans["f"].buffers}) == 6
+    assert len({b.name for b in plans(core.compiled)["f"].buffers}) == 6
     data = numbers(5, 3)
     np.testing.assert_array_equal(call(core, "f", [data])[0], interpret(graph, [data])[0])
 

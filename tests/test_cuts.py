@@ -41,7 +41,8 @@ from gradc.lower.nest import (
 )
 from gradc.lower.ranges import cut_points, decided, period, plain
 from gradc.lower.traverse import walk
-from gradc.program.core import Core, Options, make_core
+from gradc.program.core import Core, make_core
+from gradc.program.options import Options
 from gradc.trace import trace_tree
 
 Move = Callable[[Any], Any]

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from gradc.program import core
+from gradc.program import options
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 EXAMPLES = GOLDEN.parent.parent / "examples"
@@ -33,7 +33,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
     def step(name: str) -> Any:
         with monkeypatch.context() as patch:
-            patch.setattr(core, "native_isa", lambda compiler, cflags: VECTORS[name])
+            patch.setattr(options, "native_isa", lambda compiler, cflags: VECTORS[name])
             return importlib.import_module(name).step()
 
     return step

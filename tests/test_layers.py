@@ -35,9 +35,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("emit",),
     ("toolchain",),
-    ("pipeline",),
+    ("native", "pipeline"),
+    ("inspect",),
     ("program",),
-    ("inspect", "train"),
+    ("train",),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from ..program import Stage
-from ..program.core import INSTEAD_OF_TARGET, Options
+from ..program.options import INSTEAD_OF_TARGET, Options
 from .console import Console
 from .target import Compiled, load
 

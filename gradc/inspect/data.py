@@ -13,8 +13,8 @@ import numpy as np
 
 from ..graph import GONE, Node
 from ..plan.memory import MemoryPlan
-from ..program import KernelInfo
 from ..spans import character
+from .describe import KernelInfo
 from .view import EntryView, View
 
 VALUES_SHOWN = 16

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from ..dtypes import short
 from ..graph import GONE, Node
 from ..ops.table import Kind
-from ..program.describe import flops, kib
+from .describe import flops, kib
 from .view import EntryView, View
 
 LABEL_WIDTH = 8

@@ -15,8 +15,8 @@ from ..graph import Graph, Node
 from ..pipeline import Compiled, Job
 from ..plan.memory import MemoryPlan
 from ..plan.steps import Place
-from ..program import Function, KernelInfo, Program, TrainStep
-from ..program.describe import kernel_infos
+from .describe import KernelInfo, kernel_infos
+from .visible import Visible
 
 Lines = tuple[int, int]
 
@@ -85,8 +85,8 @@ class View:
         return self.entries[name]
 
 
-def view_of(target: Function | Program | TrainStep) -> View:
-    """Gather what is known of `target`."""
+def view_of(target: Visible) -> View:
+    """Gather what is known of `target`, a function, program or training step."""
     compiled = target.compiled
     kernels = kernel_infos(compiled)
     entries = {}

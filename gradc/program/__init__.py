@@ -5,11 +5,12 @@ Enters: Python functions, models, optimizers and specs. Leaves: `Function`, `Pro
 one struct; each object owns its state and its arena, so two objects may run in two threads.
 """
 
-from .describe import KernelInfo, Stage
+from ..inspect.describe import KernelInfo, Stage
 from .entries import query, update
 from .function import Function, compile, jit  # noqa: A004
-from .general import Program, program
-from .step import TrainStep, train_step
+from .program import Program, program
+from .step import TrainStep
+from .training import train_step
 
 __all__ = [
     "Function",

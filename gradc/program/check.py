@@ -8,19 +8,19 @@ meaning of the traced graph for the C.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..autodiff import gradient_of
 from ..dtypes import is_float
 from ..interpret import interpret
-from ..trace import trace_tree
-
-if TYPE_CHECKING:
-    from .core import Core
-    from .recipe import Recipe
-    from .step import TrainStep
+from ..native.call import compile_call
+from ..native.state import State
+from ..trace import Traced, trace_tree
+from .core import Core
+from .entries import StateLeaves
+from .recipe import Recipe
 
 Array = np.ndarray[Any, Any]
 PROBES = 6
@@ -57,19 +57,23 @@ class CheckReport:
         return "\n".join([f"check: {'all ok' if self.ok else 'something is wrong'}", *lines])
 
 
-def check_step(step: TrainStep, recipe: Recipe, core: Core, seed: int) -> CheckReport:
-    """See `TrainStep.check`."""
+def check_step(
+    core: Core, recipe: Recipe, known: StateLeaves, traced: Traced, seed: int
+) -> CheckReport:
+    """See `TrainStep.check`; `traced` is the step as it was traced, over the leaves `known`."""
     rng = np.random.default_rng(seed)
-    batch = _random_batch(step, rng)
-    return CheckReport((*_gradients(recipe, batch, rng), *_c_rows(step, recipe, core, batch)))
+    batch = _random_batch(core, recipe, rng)
+    return CheckReport(
+        (*_gradients(recipe, batch, rng), *_c_rows(core, recipe, known, traced, batch))
+    )
 
 
-def _random_batch(step: TrainStep, rng: np.random.Generator) -> list[Array]:
+def _random_batch(core: Core, recipe: Recipe, rng: np.random.Generator) -> list[Array]:
     """Normal numbers, and integers within what the step requires of them."""
-    entry = step._core.compiled.entries[0]
+    entry = core.compiled.entries[0]
     limits = {c.position: (c.lower, c.upper) for c in entry.checks}
     batch = []
-    for k, spec in enumerate(step.specs):
+    for k, spec in enumerate(recipe.specs):
         if is_float(spec.dtype):
             batch.append(rng.standard_normal(spec.shape).astype(spec.dtype))
         else:
@@ -113,19 +117,22 @@ def _gradients(recipe: Recipe, batch: list[Array], rng: np.random.Generator) -> 
     return rows
 
 
-def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> list[CheckRow]:
+def _c_rows(
+    core: Core, recipe: Recipe, known: StateLeaves, traced: Traced, batch: list[Array]
+) -> list[CheckRow]:
     """One step in C against the interpreted graph; the state is put back afterwards."""
-    before = step.state_dict()
-    traced = step._traces["step"].traced
-    assert traced is not None, "a step without its trace is not checked"
-    lr = [] if step.lr is None else [step.lr]
-    leaves = [before[n] for n in _leaf_names(step)]
-    expected = interpret(traced.graph, traced.arrays([*leaves, *batch, *lr]))
-    step._entry("step")(*batch)
-    after = step.state_dict()
-    step.load_state_dict(before)
+    state = core.state
+    assert state is not None
+    before = _copies(state)
+    lr = [] if recipe.lr is None else [recipe.lr]
+    names = [known.leaves[k].name for k in known.position]  # tied leaves repeat theirs
+    expected = interpret(traced.graph, traced.arrays([*(before[n] for n in names), *batch, *lr]))
+    compile_call(core.entry("step"))(*batch, *lr)
+    after = _copies(state)
+    for name, value in before.items():
+        state[name] = value
     rows = []
-    for name, want in zip(_leaf_names(step), expected, strict=False):
+    for name, want in zip(names, expected, strict=False):
         got = after[name].astype(np.float64)
         scale = max(float(np.max(np.abs(want.astype(np.float64)), initial=0.0)), 1e-3)
         error = float(np.max(np.abs(got - want), initial=0.0)) / scale
@@ -133,8 +140,6 @@ def _c_rows(step: TrainStep, recipe: Recipe, core: Core, batch: list[Array]) -> 
     return rows
 
 
-def _leaf_names(step: TrainStep) -> list[str]:
-    """The name in the state of each leaf of the state's nesting; tied leaves repeat theirs."""
-    known = step._known
-    assert known is not None, "a step without its definition is not checked"
-    return [known.leaves[k].name for k in known.position]
+def _copies(state: State) -> dict[str, Array]:
+    with state.lock:
+        return {name: np.array(view, order="C") for name, view in state.items()}

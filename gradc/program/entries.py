@@ -7,17 +7,18 @@ shapes and dtypes of the old one, whatever the order of its dicts; tied arrays a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import short
+from ..dtypes import Spec, short
 from ..errors import Label, ShapeError, TraceError, UnsupportedError, fail, user_errors
 from ..graph import Graph
 from ..lower.naming import derive_names
+from ..native.arguments import Nesting
 from ..ops.table import OPS, Kind
 from ..pipeline import Job, Leaf
 from ..trace import Traced, spec_of, trace_tree
@@ -25,15 +26,8 @@ from ..trace import argument_names as labels_of
 from ..trace.given import described, need_arguments, need_function, need_specs
 from ..trace.source import place_of_result
 from ..tree import Tree, flatten
-from .arguments import Nesting
-from .core import (
-    Options,
-    argument_names,
-    batch_of,
-    input_paths,
-    output_names,
-    target_of,
-)
+from .names import argument_names, input_paths, output_names
+from .options import Options, target_of
 
 
 @dataclass(frozen=True)
@@ -81,12 +75,16 @@ def _check_entry(fn: Any, specs: tuple[Any, ...], caller: str) -> None:
 
 @dataclass(frozen=True)
 class StateLeaves:
-    """The arrays of a state: tied arrays once, and where each leaf of the nesting is among them."""
+    """The arrays of a state: tied arrays once, and where each leaf of the nesting is among them.
+
+    `parameters` are the positions of those leaves that are a model's.
+    """
 
     leaves: tuple[Leaf, ...]
     tree: Tree
     paths: tuple[str, ...]
     position: tuple[int, ...]
+    parameters: tuple[int, ...] = ()
 
     @property
     def state(self) -> Any:
@@ -161,6 +159,12 @@ def make_job(
     own = traced.leaf_inputs[traced.in_tree.children[0].count :]
     nesting = Nesting(name, labels, trees, [at - count for at in own])
     return job, EntryTrace(traced, nesting, results)
+
+
+def batch_of(specs: Sequence[Spec]) -> int | None:
+    """The leading extent that all specs share: the number of rows of a batch."""
+    rows = {s.shape[0] if s.shape else None for s in specs}
+    return rows.pop() if len(rows) == 1 and specs else None
 
 
 def _returning_pair(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,29 +17,21 @@ from typing import Any
 
 from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
+from ..native.arguments import Nesting, is_plain, settings
+from ..native.call import compile_call, nested
 from ..pipeline import Job
 from ..plan.memory import MemoryPlan
 from ..trace import Traced, current_trace, spec_of, trace_tree
 from ..trace import argument_names as trace_names
 from ..trace.given import need_arguments, need_function, need_specs
 from ..tree import flatten
-from .arguments import Nesting, is_plain, settings
-from .call import Quick, nested
-from .core import (
-    Core,
-    argument_names,
-    derived_name,
-    input_paths,
-    make_core,
-    make_options,
-    output_names,
-    program_name,
-    target_of,
-)
-from .visible import Visible
+from .core import Core, make_core
+from .held import Held, Quick
+from .names import argument_names, derived_name, input_paths, output_names, program_name
+from .options import make_options, target_of
 
 
-class Function(Visible, Quick):
+class Function(Held, Quick):
     """A compiled function of arrays; call it like the Python function it came from.
 
     Made by `gd.compile`. Arrays must have the shapes it was compiled for; other dtypes are
@@ -60,7 +52,7 @@ class Function(Visible, Quick):
         }
         self._arguments = arguments
         self._parameters = tuple(_parameters(fn))
-        self.name = name
+        self._label = name
         self._called_through(self._first_call)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -85,7 +77,7 @@ class Function(Visible, Quick):
     @user_errors
     def _first_call(self, *args: Any, **by_name: Any) -> Any:
         """Build, then call and be called without this step in between."""
-        run = self._core.entry("").function_for(nested(self._results))
+        run = compile_call(self._core.entry(""), nested(self._results))
         if not self._arguments.flat:
             run = self._through_nesting(run)
         self._called_through(run)
@@ -101,6 +93,11 @@ class Function(Visible, Quick):
         return call
 
     @property
+    def name(self) -> str:
+        """What it is called: the name given, or that of the Python function."""
+        return self._label
+
+    @property
     def graph(self) -> Graph:
         """The graph as it was compiled, after all passes."""
         return self._core.graph("")
@@ -108,7 +105,7 @@ class Function(Visible, Quick):
     @property
     def plan(self) -> MemoryPlan:
         """The memory plan."""
-        return self._core.plans[""]
+        return self.plans[""]
 
     def __repr__(self) -> str:
         args = ", ".join(f"{path}: {spec!r}" for path, spec in self._specs.items())

@@ -15,8 +15,8 @@ import numpy as np
 from ..dtypes import Spec, short
 from ..emit.parameters import parameters_file, parameters_header, parameters_source
 from ..errors import ArgumentError, CheckpointError, fail, user_errors
+from ..native.state import State, unknown_name
 from .core import Core
-from .native import State, unknown_name
 
 Array = np.ndarray[Any, Any]
 Which = Literal["current", "initial", "none"]

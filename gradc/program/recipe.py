@@ -17,9 +17,9 @@ import numpy as np
 from ..autodiff import gradient_of
 from ..dtypes import Spec, is_float, item_bytes
 from ..errors import ArgumentError, ShapeError, TraceError, fail
+from ..native.arguments import is_number
 from ..trace import argument_names, error, spec_of
 from ..tree import Tree, flatten
-from .arguments import is_number
 from .entries import EntryDef
 from .ingredients import loss_and_metrics, new_parameters
 

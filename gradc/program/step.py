@@ -1,14 +1,12 @@
 """Training steps: loss, gradients and update as one compiled call.
 
-Enters: a loss, a model, an optimizer and the specs of a batch. Leaves: a `TrainStep`. Always holds:
-a step is an ordinary program with the state {params, opt, step, seed}; nothing here is special to
-the compiler.
+Enters: the recipe of a step. Leaves: a `TrainStep`. Always holds: a step is an ordinary program
+with the state {params, opt, step, seed}; nothing here is special to the compiler.
 """
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,24 +17,22 @@ import numpy as np
 from ..dtypes import Spec
 from ..errors import ArgumentError, ShapeError, fail, user_errors
 from ..graph import Graph
-from ..pipeline import Leaf
+from ..native.call import compile_call, loss_and_metrics, nested
+from ..native.many import run_many
+from ..native.state import State
 from ..plan.memory import MemoryPlan
-from .call import Quick, loss_and_metrics, nested
 from .check import CheckReport, check_step
-from .core import Core, Options, make_options, program_name
-from .entries import EntryTrace, StateLeaves, state_leaves
-from .general import build_core
-from .ingredients import batch_specs, check_ingredients
-from .many import run_many
-from .native import State
+from .core import Core, build_core
+from .entries import EntryTrace, StateLeaves
+from .held import Held, Quick
+from .options import Options
 from .parameters import Format, Params, Which, check_tensors, parameter_files
 from .recipe import Recipe
-from .visible import Visible
 
 Array = np.ndarray[Any, Any]
 
 
-class TrainStep(Visible, Quick):
+class TrainStep(Held, Quick):
     """A compiled training step: `step(*batch, lr=None)` takes one step on one batch.
 
     Made by `gd.train_step`. It returns the loss as a float, or (loss, {name: float}) if the loss
@@ -110,7 +106,7 @@ class TrainStep(Visible, Quick):
             results = self._traces[name].results
             form = nested(results) if name == "predict" else loss_and_metrics(self._metrics)
             hint = "" if self.batch is None else "use `step.for_batch({0})` for {0} rows"
-            run = self._core.entry(name).function_for(form, rate, hint)
+            run = compile_call(self._core.entry(name), form, rate, hint)
             self._calls[name] = _without_rate(run) if name == "step" and not rate else run
         return self._calls[name]
 
@@ -180,7 +176,7 @@ class TrainStep(Visible, Quick):
             recipe.specs = tuple(
                 Spec((int(rows), *s.shape[1:]), s.dtype) if s.shape else s for s in recipe.specs
             )
-            self._family[int(rows)] = _make(recipe, known, self._core.options, self)
+            self._family[int(rows)] = make_step(recipe, known, self._core.options, self)
         return self._family[rows]
 
     def _definition(self, wanted: str) -> StateLeaves:
@@ -280,13 +276,9 @@ class TrainStep(Visible, Quick):
             return step._core
         options = replace(options, target=target)
         known = step._definition(f"compiled for the target {target!r}")
-        return _make(step._recipe, known, options, None)._core
+        return make_step(step._recipe, known, options, None)._core
 
     # What can be seen
-
-    @property
-    def name(self) -> str:
-        return self._core.compiled.name
 
     @property
     def specs(self) -> tuple[Spec, ...]:
@@ -301,15 +293,17 @@ class TrainStep(Visible, Quick):
     @property
     def plan(self) -> MemoryPlan:
         """The memory plan of the step; `plans` has those of all entry points."""
-        return self._core.plans["step"]
+        return self.plans["step"]
 
     def check(self, seed: int = 0) -> CheckReport:
         """Gradients against finite differences in float64, the C against its meaning in NumPy.
 
         The batch is drawn from `seed`. Returns a report; its `ok` says whether all is well.
         """
-        self._definition("checked against finite differences")
-        return check_step(self, self._recipe, self._core, seed)
+        known = self._definition("checked against finite differences")
+        traced = self._traces["step"].traced
+        assert traced is not None, "a step that has its definition has its trace"
+        return check_step(self._core, self._recipe, known, traced, seed)
 
     def __repr__(self) -> str:
         specs = ", ".join(map(repr, self.specs))
@@ -323,50 +317,7 @@ class TrainStep(Visible, Quick):
         )
 
 
-@user_errors
-def train_step(
-    loss: Callable[..., Any],
-    model: Any,
-    optimizer: Any,
-    *specs: Any,
-    predict: Callable[..., Any] | None = None,
-    name: str = "model",
-    target: str = "native",
-    compiler: str | None = None,
-    cflags: Sequence[str] = (),
-    cache_dir: str | Path | None = None,
-) -> TrainStep:
-    """Compile `loss(model, *batch)`, its gradients and the optimizer's update into one step.
-
-    `loss` returns a scalar of float32 or float64, or (scalar, {name: metric}), where a metric is a
-    scalar too. `model` is an `nn.Module` or any nesting of arrays, whose values are the initial
-    parameters; those of float32 and float64 are trained. `optimizer` is one of `gd.optim`, or any
-    object with their `init(params)` and `update(params, grads, state, lr)`; a number as its `lr` is
-    the default of an argument of the step, a function of the step counter is traced in.
-
-    `specs` are the shapes and dtypes of a batch, one for each further argument of the loss
-    (`gd.f32[64, 784], gd.i32[64]`); a first extent that all share is the number of rows.
-    `predict(model, x, ...)` becomes `step.predict`; its arguments are the first of the batch.
-
-    `name` is what the C functions are called, a C identifier. `target` is "native" (the vector unit
-    of this machine) or "portable" (plain ISO C). `compiler` is a command, such as "clang" or "zig";
-    without it `$CC` decides, else what is found. `cflags` are added to gradc's own flags.
-    `cache_dir` is where builds are kept.
-
-    Returns a `gd.TrainStep`. Raises `TraceError` for a loss that is no scalar or a parameter that
-    no gradient reaches; `ShapeError`, `DTypeError` or `UnsupportedError` at the line that cannot be
-    traced; `ArgumentError` for an argument that means nothing. The first call raises `BuildError`
-    if there is no C compiler or it refuses.
-    """
-    options = make_options(program_name(name), target, compiler, cflags, cache_dir)
-    check_ingredients(loss, model, optimizer, specs, predict)
-    recipe = Recipe(loss, model, optimizer, batch_specs(specs), predict)
-    known = state_leaves(recipe.state, _display)
-    known = replace(known, leaves=_placed(known.leaves, recipe.sections()))
-    return _make(recipe, known, options, None)
-
-
-def _make(
+def make_step(
     recipe: Recipe, known: StateLeaves, options: Options, share: TrainStep | None
 ) -> TrainStep:
     shared = share._core if share else None
@@ -391,24 +342,3 @@ def _without_rate(run: Callable[..., Any]) -> Callable[..., Any]:
 def _no_rate() -> ArgumentError:
     message = "`lr` cannot be given: the optimizer decides the learning rate"
     return fail(ArgumentError, "GC410", message)
-
-
-def _display(path: str) -> str:
-    """What C calls a leaf: `fc1.weight`, `momentum.fc1.weight`, `step`."""
-    return path.removeprefix("params.").removeprefix("opt.")
-
-
-def _placed(leaves: Sequence[Leaf], sections: Mapping[str, tuple[str, str]]) -> tuple[Leaf, ...]:
-    """The leaves with the struct each belongs to; `seed` is set when the state is initialised.
-
-    A struct is made only where none of its arrays is tied to one that lies elsewhere.
-    """
-    found = [sections.get(leaf.name, ("", "")) for leaf in leaves]
-    counts = Counter(section for section, _ in found)
-    whole = {section for section, n in counts.items() if n == counts["params"]}
-    placed = []
-    for leaf, (section, field) in zip(leaves, found, strict=True):
-        if section in whole:
-            leaf = replace(leaf, section=section, field=field)
-        placed.append(replace(leaf, recipe=("seed",)) if leaf.name == "seed" else leaf)
-    return tuple(placed)

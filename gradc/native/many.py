@@ -16,7 +16,7 @@ from ..dtypes import is_integer, short
 from ..emit.entry import Argument
 from ..errors import DataError, DTypeError, ShapeError, fail
 from .arguments import as_array, as_in_c, check_range, convert, describe, wrong_count
-from .native import NativeEntry
+from .entry import NativeEntry
 
 Array = np.ndarray[Any, Any]
 

@@ -14,6 +14,7 @@ from ..dtypes import item_bytes
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from ..pipeline import Compiled, Job
+from ..plan.memory import MemoryPlan
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ def kernel_infos(compiled: Compiled) -> list[KernelInfo]:
                 )
             )  # fmt: skip
     return found
+
+
+def plans(compiled: Compiled) -> dict[str, MemoryPlan]:
+    """The memory plan of each entry point."""
+    return {job.name: job.plan.memory for job in compiled.jobs if job.plan is not None}
 
 
 def flops(graph: Graph, node: Node) -> int:

@@ -8,7 +8,6 @@ call returns; a call that raises has changed nothing.
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,17 @@ from typing import Any
 from ..calls import usage
 from ..errors import ArgumentError, NoAttributeError, TraceError, fail, user_errors
 from ..graph import Graph
-from ..lower.reserved import GLOBAL
-from ..pipeline import Job
-from .arguments import Nesting
-from .call import nested
-from .core import Core, Options, make_core, make_options, program_name
-from .entries import EntryDef, EntryTrace, StateLeaves, make_job, state_leaves
-from .native import State
-from .visible import Visible
+from ..native.arguments import Nesting
+from ..native.call import compile_call, nested
+from ..native.state import State
+from .core import Core, build_core
+from .entries import EntryDef, EntryTrace, state_leaves
+from .held import Held
+from .names import program_name
+from .options import make_options
 
 
-class Program(Visible):
+class Program(Held):
     """A compiled program; each entry point is an attribute that can be called.
 
     Made by `gd.program`. The first call builds the C. Calls of one program take turns, from
@@ -76,17 +75,13 @@ class Program(Visible):
         def first_call(*args: Any, **by_name: Any) -> Any:
             if getattr(self, name) is first_call:
                 arguments = self._traces[name].arguments
-                run = self._core.entry(name).function_for(nested(self._traces[name].results))
+                run = compile_call(self._core.entry(name), nested(self._traces[name].results))
                 call = run if arguments.flat else _through_nesting(run, arguments)
                 setattr(self, name, call)
             return getattr(self, name)(*args, **by_name)
 
         first_call.__name__ = first_call.__qualname__ = name
         return first_call
-
-    @property
-    def name(self) -> str:
-        return self._core.compiled.name
 
     @property
     def state(self) -> State:
@@ -174,48 +169,3 @@ def _check_labels(entries: Mapping[str, Any]) -> None:
         if hasattr(Program, label):
             message = f"`{label}` cannot name an entry point: every program has a `{label}`"
             raise fail(ArgumentError, "GC511", message)
-
-
-def build_core(
-    entries: Mapping[str, EntryDef],
-    known: StateLeaves,
-    options: Options,
-    share: Core | None = None,
-) -> tuple[Core, dict[str, EntryTrace]]:
-    """Trace every entry point and compile them together."""
-    start = time.perf_counter()
-    jobs: list[Job] = []
-    traces: dict[str, EntryTrace] = {}
-    for label, entry in entries.items():
-        job, traces[label] = make_job(label, entry, known, options)
-        jobs.append(job)
-    _check_functions(options.name, jobs)
-    seconds = time.perf_counter() - start
-    names = [leaf.name for leaf in known.leaves]
-    core = make_core(options, known.leaves, jobs, traced_seconds=seconds, names=names, share=share)
-    return core, traces
-
-
-def _check_functions(name: str, jobs: Sequence[Job]) -> None:
-    """All functions of the C file need names of their own."""
-    known = {
-        f"{name}_state": "the state",
-        f"{name}_params": "the parameters",
-        f"{name}_arena": "the scratch memory",
-        f"{name}_init": "the function that initialises the state",
-        f"{name}_load": "the function that loads parameters",
-        f"{name}_parameters": "the exported parameters",
-        f"{name.upper()}_OK": "a status",
-    }
-    named = [(f"{name}_{job.name}", f"`{job.name}`") for job in jobs]
-    for job in jobs:
-        if job.batch is not None and job.replaced:
-            many = f"{name}_{job.name}s"
-            named.append((many, f"many steps of `{job.name}`"))
-            named.append((f"{many}_arena", f"the scratch memory of `{many}`"))
-    for function, what in named:
-        if function in known or function in GLOBAL:
-            other = known.get(function, "something else")
-            message = f"{what} would be `{function}` in C, which is {other}"
-            raise fail(ArgumentError, "GC512", message, helps=("rename the entry point",))
-        known[function] = what

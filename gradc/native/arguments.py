@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..conversion import described, in_dtype, spelled
+from ..conversion import described, does_not_fit, in_dtype, spelled
 from ..dtypes import SHORT, is_bool, is_float, is_integer, limits, short
 from ..emit.entry import Argument, Entry
 from ..errors import DataError, DTypeError, ShapeError, fail
@@ -91,25 +91,19 @@ def scalar(a: Argument, value: Any) -> Any:
     """A scalar argument as the Python number that cffi passes by value."""
     if is_float(a.dtype) and is_number(value):
         if float(np.finfo(a.dtype).max) < abs(value) < math.inf:
-            raise _out_of_range(a, value)
+            raise does_not_fit(a.name, value, a.dtype)
         return float(value)
     if is_integer(a.dtype) and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
         least, greatest = limits(a.dtype)
         if least <= value <= greatest:
             return int(value)
-        raise _out_of_range(a, value)
+        raise does_not_fit(a.name, value, a.dtype)
     if is_bool(a.dtype) and isinstance(value, (bool, np.bool_)):
         return int(value)
     got = describe(value) if hasattr(value, "dtype") else f"a `{type(value).__name__}`"
     message = f"`{a.name}` must be a number of dtype `{SHORT[a.dtype]}`, got {got}"
     helps = (f"pass a number: `{a.name}={'0.1' if is_float(a.dtype) else '1'}`",)
     raise fail(DTypeError, "GC405", message, helps=helps)
-
-
-def _out_of_range(a: Argument, value: Any) -> DataError:
-    message = f"`{a.name}` is {value}, which does not fit `{SHORT[a.dtype]}`"
-    helps = ("use a number in its range, or compile for a wider dtype",)
-    return fail(DataError, "GC404", message, helps=helps)
 
 
 def is_number(value: Any) -> bool:

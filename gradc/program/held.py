@@ -1,24 +1,25 @@
-"""What every compiled object shows of itself.
+"""What the objects that users hold have in common: looking into them, building, calling.
 
-Enters: a `Core`. Leaves: the properties that `Function`, `Program` and `TrainStep` have in common.
-Always holds: none of them but `build` needs a C compiler.
+Enters: a `Core`. Leaves: the bases of `Function`, `Program` and `TrainStep`. Always holds: nothing
+but `build`, and the first call, needs a C compiler.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ..inspect.describe import Stage
+from ..inspect.visible import Visible
 from ..pipeline import Compiled
-from ..plan.memory import MemoryPlan
 from .core import Core
-from .describe import KernelInfo, Stage
 
 if TYPE_CHECKING:
     from ..toolchain.build import BuildInfo
 
 
-class Visible:
+class Held(Visible):
     """The base of what the user holds."""
 
     _core: Core
@@ -27,26 +28,6 @@ class Visible:
     def compiled(self) -> Compiled:
         """The result of the pipeline: every entry point's graph, groups, kernels and plan."""
         return self._core.compiled
-
-    @property
-    def source(self) -> str:
-        """The C file."""
-        return self._core.source
-
-    @property
-    def header(self) -> str:
-        """Its header."""
-        return self._core.header
-
-    @property
-    def plans(self) -> dict[str, MemoryPlan]:
-        """The memory plan of each entry point."""
-        return self._core.plans
-
-    @property
-    def kernels(self) -> list[KernelInfo]:
-        """Every C function with its work, in the order of the calls."""
-        return self._core.kernels
 
     @property
     def stages(self) -> list[Stage]:
@@ -64,3 +45,19 @@ class Visible:
         `NAME_example.c`.
         """
         return self._core.export(directory)
+
+
+class Quick:
+    """Base of what is called through a function of its own.
+
+    Python looks `__call__` up on the class and there finds the slot, which gives the function that
+    the instance holds: no layer of Python lies between `step(x, y)` and the generated function.
+    """
+
+    __slots__ = ("__call__",)
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **options: Any) -> Any: ...
+
+    def _called_through(self, function: Callable[..., Any]) -> None:
+        self.__call__ = function  # type: ignore[method-assign]

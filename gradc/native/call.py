@@ -30,7 +30,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -40,27 +41,10 @@ from ..emit.entry import Argument
 from ..errors import GradcError, users_traceback
 from ..tree import Tree
 from .arguments import convert, wrong_count
-
-if TYPE_CHECKING:
-    from .native import NativeEntry
+from .entry import NativeEntry
 
 MISSING = object()
-
-
-class Quick:
-    """Base of what is called through a function of its own.
-
-    Python looks `__call__` up on the class and there finds the slot, which gives the function that
-    the instance holds: no layer of Python lies between `step(x, y)` and the generated function.
-    """
-
-    __slots__ = ("__call__",)
-    if TYPE_CHECKING:
-
-        def __call__(self, *args: Any, **options: Any) -> Any: ...
-
-    def _called_through(self, function: Callable[..., Any]) -> None:
-        self.__call__ = function  # type: ignore[method-assign]
+NO_DEFAULTS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -97,7 +81,10 @@ def loss_and_metrics(metrics: Sequence[str]) -> Form:
 
 
 def compile_call(
-    native: NativeEntry, form: Form, defaults: Mapping[str, float], hint: str = ""
+    native: NativeEntry,
+    form: Form = LIST,
+    defaults: Mapping[str, float] = NO_DEFAULTS,
+    hint: str = "",
 ) -> Callable[..., Any]:
     """A Python function that checks its arguments, runs the C and gives the result as `form` says.
 
