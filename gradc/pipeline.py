@@ -5,14 +5,14 @@ plans and what is known of each kernel. Always holds: the stages run in the orde
 sees only what the ones before it left, and after every stage that rebuilds a graph the graph is
 checked anew.
 
-    function ──trace──▶ Graph ──autodiff──▶ Graph ──STAGES──▶ EntryPlan ──emit──▶ one .c, one .h
+    function ──trace──▶ Graph ──autodiff──▶ Graph ──STAGES──▶ Block ──emit──▶ one .c, one .h
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,10 @@ from .passes.materialise import materialise
 from .passes.simplify import simplify
 from .passes.squeeze import squeeze_units
 from .plan.bind import bind
-from .plan.steps import EntryPlan, Place, Roles
+from .plan.buffers import Array, Buffer, Value
+from .plan.outline import Outline
+from .plan.steps import Block, arrays_of, map_kernels, walk
+from .plan.tasks import outline_of
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ class Job:
     groups: list[Group] = field(default_factory=list)
     names: KernelNames | None = None
     kernels: list[Kernel] = field(default_factory=list)
-    roles: Roles | None = None
-    plan: EntryPlan | None = None
+    outline: Outline | None = None
+    plan: Block | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -129,19 +132,24 @@ def fused(job: Job) -> None:
     job.groups = fuse(job.graph, merge=job.fusion)
 
 
-def lowered(job: Job) -> None:
-    """Groups become loop nests, and everything gets its name."""
-    job.roles, updates, scalars = _roles(job)
-    results = {i: p.name for i, p in job.roles.outputs.items() if p.kind == "output"}
+def outlined(job: Job) -> None:
+    """Everything gets its name; groups are tasks that read and write values."""
+    given, wanted, updates, scalars = _ends(job)
+    results = {i: array.name for i, array in wanted.items() if array.home == "output"}
     job.names = KernelNames(job.graph, job.groups, updates, results, scalars)
+    job.outline = outline_of(job.graph, job.groups, given, wanted, job.names.bases)
+
+
+def lowered(job: Job) -> None:
+    """Groups become loop nests."""
+    assert job.names is not None
     job.kernels = [lower_group(job.graph, g, job.target, job.names) for g in job.groups]
 
 
 def planned(job: Job) -> None:
     """Kernels are ordered, and every buffer gets its place."""
-    assert job.roles is not None
-    assert job.names is not None
-    job.plan = bind(job.graph, job.kernels, job.roles, job.names.bases)
+    assert job.outline is not None
+    job.plan = bind(job.outline, job.kernels)
 
 
 def loops_cut(job: Job) -> None:
@@ -149,11 +157,7 @@ def loops_cut(job: Job) -> None:
     over what.
     """
     assert job.plan is not None
-    calls = (
-        call if call.kernel is None else replace(call, kernel=cut_loops(call.kernel))
-        for call in job.plan.calls
-    )
-    job.plan = replace(job.plan, calls=tuple(calls))
+    job.plan = map_kernels(job.plan, cut_loops)
 
 
 STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
@@ -164,6 +168,7 @@ STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
     ("layout", laid_out),
     ("materialise", materialised),
     ("fuse", fused),
+    ("outline", outlined),
     ("lower", lowered),
     ("plan", planned),
     ("cut", loops_cut),
@@ -254,28 +259,31 @@ def _choose_layouts(leaves: Sequence[Leaf], jobs: Sequence[Job]) -> frozenset[in
     return frozenset(chosen)
 
 
-def _roles(job: Job) -> tuple[Roles, dict[int, str], frozenset[int]]:
-    """Where inputs come from and outputs go to; names of new state values; arguments passed by
+def _ends(
+    job: Job,
+) -> tuple[dict[Value, Array], dict[int, Array], dict[int, str], frozenset[int]]:
+    """Where inputs lie and outputs are wanted; names of new state values; arguments passed by
     value.
     """
     graph, inputs = job.graph, job.graph.inputs
-    places: dict[int, Place] = {}
+    given: dict[Value, Array] = {}
     scalars: set[int] = set()
     for leaf, i in enumerate(inputs[: job.leaves]):
-        places[i] = Place("state", leaf, _leaf_name(job, leaf))
+        name = _leaf_name(job, leaf)
+        given[i] = Buffer(name, graph[i].dtype, graph[i].shape, "state", leaf)
     for k, (text, i) in enumerate(zip(job.arguments, inputs[job.leaves :], strict=True)):
-        places[i] = Place("argument", k, text)
+        given[i] = Buffer(text, graph[i].dtype, graph[i].shape, "argument", k)
         if not graph[i].shape:
             scalars.add(i)
-    outputs: dict[int, Place] = {}
+    wanted: dict[int, Array] = {}
     updates: dict[int, str] = {}
     count = len(job.replaced)
     for leaf, out in zip(job.replaced, graph.outputs[:count], strict=True):
-        outputs[out] = places[inputs[leaf]]
+        wanted[out] = given[inputs[leaf]]
         updates[out] = _leaf_name(job, leaf)
     for k, (text, out) in enumerate(zip(job.results, graph.outputs[count:], strict=True)):
-        outputs[out] = Place("output", k, text)
-    return Roles(places, outputs), updates, frozenset(scalars)
+        wanted[out] = Buffer(text, graph[out].dtype, graph[out].shape, "output", k)
+    return given, wanted, updates, frozenset(scalars)
 
 
 def _leaf_name(job: Job, leaf: int) -> str:
@@ -308,14 +316,16 @@ def _entry(job: Job, layout: StateLayout | None) -> Entry:
     checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
     updates = bool(job.replaced)
     scope = _scope(job.plan, layout, updates)
-    return Entry(job.name, job.plan, args, outputs, updates, checks, job.batch, scope)
+    named = frozenset(node.id for node in graph if node.name)
+    return Entry(job.name, job.plan, args, outputs, updates, checks, job.batch, scope, named)
 
 
-def _scope(plan: EntryPlan, layout: StateLayout | None, updates: bool) -> Scope:
+def _scope(plan: Block, layout: StateLayout | None, updates: bool) -> Scope:
     """A function that reads nothing but parameters takes them alone."""
     if layout is None:
         return ""
     if updates or layout.params is None:
         return "state"
-    used = {place.key for call in plan.calls for place in call.places if place.kind == "state"}
+    arrays = (array for _, step, _ in walk(plan) for array in arrays_of(step))
+    used = {array.number for array in arrays if array.home == "state"}
     return "params" if used <= {m.leaf for m in layout.params.members} else "state"

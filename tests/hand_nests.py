@@ -22,7 +22,7 @@ from gradc.emit.passing import Operand, Role
 from gradc.emit.writer import Writer
 from gradc.lower.execute import execute
 from gradc.lower.nest import Kernel, Param
-from gradc.plan.steps import Place
+from gradc.plan.buffers import Buffer
 
 Array = np.ndarray[Any, Any]
 RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
@@ -43,7 +43,7 @@ static void *block(FILE *given, size_t n)
 def operands(kernel: Kernel) -> list[Operand]:
     """The parameters in their order, as what a call hands over."""
     return [
-        Operand(k, p, Place("argument", k), Role.OUT if p.written else Role.IN)
+        Operand(k, p, Buffer(p.name, p.dtype, p.shape), Role.OUT if p.written else Role.IN)
         for k, p in enumerate(parameters(kernel))
     ]
 

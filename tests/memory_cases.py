@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 
 from gradc.plan import order
 from gradc.plan.memory import Storage
-from gradc.plan.offsets import Buffer
+from gradc.plan.offsets import Region
 from gradc.plan.order import InPlace, Task, TaskId, lower_bound_all_orders, peak, schedule
 
 DATA = Path(__file__).parent / "data" / "memory"
 
 
-def instance(name: str) -> list[Buffer]:
+def instance(name: str) -> list[Region]:
     rows = csv.DictReader(io.StringIO((DATA / f"{name}.csv").read_text()))
-    return [Buffer(r["id"], int(r["size"]), 1, int(r["lower"]), int(r["upper"])) for r in rows]
+    return [Region(r["id"], int(r["size"]), 1, int(r["lower"]), int(r["upper"])) for r in rows]
 
 
 class Program:

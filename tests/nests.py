@@ -1,8 +1,7 @@
 """Programs run in Python from their loop nests and memory plan, without a C compiler.
 
 Enters: a function and arrays, or a graph. Leaves: kernels, and the arrays that executing them
-gives. Always holds: every kernel writes each element of its outputs exactly once; buffers lie in
-one arena, at the offsets of the memory plan, so that a wrong overlay shows in the results.
+gives. Always holds: see `run_block`.
 """
 
 from __future__ import annotations
@@ -11,30 +10,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from blocks import run_block
 from compiled import job_of
 
 from gradc.graph import Graph
 from gradc.interpret import interpret
-from gradc.lower.execute import execute, unwritten
-from gradc.lower.nest import Kernel, Param
-from gradc.lower.nested import nested
+from gradc.lower.execute import unwritten
+from gradc.lower.nest import Kernel
 from gradc.pipeline import Job, compile_program
-from gradc.plan.steps import Call, Place
+from gradc.plan.buffers import Buffer
 from gradc.program.options import Options
 from gradc.trace import trace_tree
 
 Array = np.ndarray[Any, Any]
-
-
-class Counting(np.ndarray):
-    """An array that counts how often each of its elements is written."""
-
-    def __array_finalize__(self, parent: object) -> None:
-        self.writes = np.zeros(self.shape, int)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.writes[key] += 1
-        super().__setitem__(key, value)
 
 
 def lowered(graph: Graph, target: str = "avx2", *, fusion: bool = True) -> Job:
@@ -49,46 +37,22 @@ def kernels_of(fn: Callable[..., Any], *args: Array, target: str = "avx2") -> li
 
 
 def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
-    """The outputs of an entry point, from its calls in the places of its plan."""
-    plan, roles = job.plan, job.roles
+    """The outputs of an entry point, from the steps of its plan."""
+    plan, graph = job.plan, job.graph
     assert plan is not None
-    assert roles is not None
-    arena = np.full(plan.memory.arena_bytes, 0xFF, np.uint8)
-    offsets = {b.id: b.offset for b in plan.memory.buffers}
-    graph = plan.graph
-    memory: dict[Place, Array] = {
-        roles.inputs[i]: np.array(a, order="C").reshape(-1)
+    memory: dict[Buffer, Array] = {
+        plan.inputs[i].base: np.array(a, order="C").reshape(-1)
         for i, a in zip(graph.inputs, arrays, strict=True)
     }
-    for i, place in roles.outputs.items():
-        memory[place] = unwritten(graph[i].size, graph[i].dtype)
-
-    def place_of(place: Place, param: Param, value: int | None) -> Array:
-        if place.in_arena:
-            start = offsets[place]
-            return arena[start : start + param.size * param.dtype.itemsize].view(param.dtype)
-        if place.kind == "constant":
-            assert value is not None
-            memory[place] = graph[value].attrs["value"].reshape(-1)
-        return memory[place]
-
-    for call in plan.calls:
-        _run_call(call, place_of)
-    return [memory[roles.outputs[o]].reshape(graph[o].shape) for o in graph.outputs]
-
-
-def _run_call(call: Call, place_of: Callable[[Place, Param, int | None], Array]) -> None:
-    assert call.kernel is not None
-    kernel = nested(call.kernel)  # as it is printed
-    params = (*kernel.params, *kernel.scratch)
-    buffers = {
-        p.name: place_of(place, p, value).view(Counting)
-        for place, p, value in zip(call.places, params, call.reads, strict=True)
-    }
-    execute(kernel, buffers)
-    for p in kernel.params:
-        expected = 1 if p.written else 0
-        assert (buffers[p.name].writes == expected).all(), f"writes of `{p.name}` in\n{kernel}"
+    for array in plan.outputs.values():
+        memory[array.base] = unwritten(array.size, array.dtype)
+    run_block(plan, memory)
+    return [
+        memory[plan.outputs[o].base].reshape(graph[o].shape)
+        if o in plan.outputs
+        else np.empty(graph[o].shape, graph[o].dtype)
+        for o in graph.outputs
+    ]
 
 
 def compare(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -23,10 +23,11 @@ import pytest
 from drawing import Array
 
 from gradc.dtypes import c_name
-from gradc.emit.calls import CallPrinter
 from gradc.emit.entry import Entry
+from gradc.emit.steps import StepPrinter
 from gradc.emit.writer import Writer
-from gradc.plan.steps import Call, Place
+from gradc.plan.steps import Block, Copy, Run, Step
+from gradc.plan.steps import Path as StepPath
 from gradc.program.core import Core
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -60,26 +61,24 @@ static void write_out(const void *p, size_t n)
 """
 
 
-class Poisoning(CallPrinter):
-    """Prints entry points that leave of the arena to each kernel no more than its buffers."""
+class Poisoning(StepPrinter):
+    """Prints steps that leave of the arena to each kernel no more than its buffers."""
 
-    def _call(
-        self, w: Writer, e: Entry, position: int, call: Call, names: Mapping[Place, str]
-    ) -> None:
-        if e.arena:
-            w.line(f"__asan_poison_memory_region(arena, {e.plan.memory.arena_bytes});")
-        for place in call.places:
-            if place.in_arena:
-                b = e.plan.memory.by_id[place]
-                start = f"(unsigned char *)arena + {b.offset}"
-                w.line(f"__asan_unpoison_memory_region({start}, {b.size});")
-        super()._call(w, e, position, call, names)
+    def step(self, w: Writer, step: Step, block: Block, path: StepPath) -> None:
+        if self.e.arena and isinstance(step, Run | Copy):
+            w.line(f"__asan_poison_memory_region(arena, {self.e.plan.memory.arena_bytes});")
+            for use in step.uses:
+                b = use.array.base
+                if b in self.offsets:
+                    start = f"(unsigned char *)arena + {self.offsets[b]}"
+                    w.line(f"__asan_unpoison_memory_region({start}, {b.nbytes});")
+        super().step(w, step, block, path)
 
 
 @contextmanager
 def poisoned_arena() -> Iterator[None]:
     """What is compiled within can only be built with the address sanitizer."""
-    with mock.patch("gradc.emit.program.CallPrinter", Poisoning):
+    with mock.patch("gradc.emit.calls.StepPrinter", Poisoning):
         yield
 
 

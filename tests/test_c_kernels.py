@@ -13,6 +13,7 @@ import pytest
 import gradc as gd
 from gradc import nn, optim
 from gradc.emit.passing import Role, operands
+from gradc.plan.steps import runs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -92,18 +93,16 @@ def test_parameters_stand_in_one_order_and_say_what_they_are(name, programs):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_roles_are_what_the_plan_says(name, programs):
     for job in programs[name].compiled.jobs:
-        for call in job.plan.calls:
-            if call.kernel is None:
-                continue
-            for o in operands(call, job.plan):
-                read = call.reads[o.position] is not None
-                written = call.writes[o.position] is not None
+        for _, call, block in runs(job.plan):
+            for o in operands(call, block):
+                read = call.uses[o.position].read is not None
+                written = call.uses[o.position].written is not None
                 expected = {
                     (False, True): {Role.OUT}, (True, True): {Role.IN_OUT},
                     (True, False): {Role.IN, Role.SCALAR}, (False, False): {Role.SCRATCH},
                 }  # fmt: skip
                 assert o.role in expected[read, written]
-                assert (o.over is not None) == (o.role is Role.IN_OUT and o.place.kind == "arena")
+                assert (o.over is not None) == (o.role is Role.IN_OUT and o.array.home == "arena")
 
 
 def test_results_come_first_and_the_loss_before_all(programs):

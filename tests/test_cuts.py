@@ -140,7 +140,7 @@ def test_moves_of_small_arrays_are_right_at_default_flags(compiler: str, table: 
 
 def test_no_loop_is_left_with_a_test(table: Any):
     for name, (graph, _) in table.items():
-        for planned in lowered(graph).plan.calls:
+        for planned in lowered(graph).plan.steps:
             tests = [s for s in walk(planned.kernel.body) if isinstance(s, If) and s.tests]
             assert not tests, f"{name}\n{planned.kernel}"
 
@@ -174,7 +174,7 @@ def test_tests_around_a_register_tile_are_right_at_default_flags(compiler: str):
 
 def body_of(fn: Callable[..., Any], *args: Array) -> list[Stmt]:
     """All statements of the one kernel of a function."""
-    (planned,) = lowered(trace_tree(fn, *args).graph).plan.calls
+    (planned,) = lowered(trace_tree(fn, *args).graph).plan.steps
     return list(walk(planned.kernel.body))
 
 

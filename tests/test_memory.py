@@ -14,7 +14,7 @@ from memory_cases import DATA, Program, some_program, training_step
 
 from gradc.plan import memory
 from gradc.plan.memory import MemoryPlan, PlannedBuffer, Storage, plan
-from gradc.plan.offsets import Buffer, check
+from gradc.plan.offsets import Region, check
 from gradc.plan.order import InPlace, Task
 
 
@@ -178,7 +178,7 @@ def test_an_empty_plan_prints() -> None:
 
 def test_the_csv_of_a_plan_is_a_plan_again() -> None:
     rows = list(csv.DictReader(io.StringIO(plan(*training_step()).as_csv())))
-    buffers = [Buffer(r["id"], int(r["size"]), 64, int(r["lower"]), int(r["upper"])) for r in rows]
+    buffers = [Region(r["id"], int(r["size"]), 64, int(r["lower"]), int(r["upper"])) for r in rows]
     check(buffers, {r["id"]: int(r["offset"]) for r in rows}, 2 * 32_768 + 2_560)
     assert [b.id for b in buffers] == ["h1+a1", "scratch of fc1", "h2+d_h2", "d_a1+d_h1"]
 

@@ -19,7 +19,8 @@ import gradc as gd
 from gradc import nn, optim
 from gradc.plan import bind, memory, offsets
 from gradc.plan.memory import MemoryPlan
-from gradc.plan.offsets import Buffer
+from gradc.plan.offsets import Region
+from gradc.plan.steps import Run
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 ROWS, WIDTH, CLASSES = 16, 24, 5
@@ -108,7 +109,7 @@ def test_every_plan_holds_what_it_promises(name, monkeypatch):
     step = make(name, monkeypatch)
     for entry, plan in step.plans.items():
         job = next(j for j in step._core.compiled.jobs if j.name == entry)
-        assert len(plan.order) == len(job.plan.calls)
+        assert len(plan.order) == len(job.plan.steps)
         memory.check(plan.buffers, plan.arena_bytes)
         assert plan.lower_bound <= plan.arena_bytes <= plan.no_reuse_bytes
         assert all(0 <= b.first < b.last <= len(plan.order) for b in plan.buffers)
@@ -175,9 +176,9 @@ def poisoned(step: Any, entry: str, early: str = "") -> str:
         assert line
         done = f"{head}{line}    unsigned char *const base = (unsigned char *)arena;\n"
         done += f"    memset(base, 0xFF, {plan.arena_bytes});\n"
-    for position, call in enumerate(job.plan.calls):
+    for position, call in enumerate(job.plan.steps):
         known = compiled.emitted.kernels
-        name = "memcpy" if call.kernel is None else known[entry, position][0]
+        name = known[entry, (position,)][0] if isinstance(call, Run) else "memcpy"
         found = re.search(rf"^    {name}\([^;]*\);\n", rest, re.MULTILINE)
         assert found is not None, f"no call of {name}"
         done, rest = done + rest[: found.end()], rest[found.end() :]
@@ -235,7 +236,7 @@ def test_writing_in_place_changes_no_bit(name, monkeypatch):
     plan = step.plan
     assert not any(b.over is not None for b in plan.buffers)
     places = {b.name: b.offset for b in plan.buffers}
-    buffers = [Buffer(b.name, b.size, memory.ALIGNMENT, b.first, b.last) for b in plan.buffers]
+    buffers = [Region(b.name, b.size, memory.ALIGNMENT, b.first, b.last) for b in plan.buffers]
     offsets.check(buffers, places, plan.arena_bytes)
     got, after = run(step)
     assert got == expected

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 from memory_cases import instance
 
 from gradc.plan import offsets
-from gradc.plan.offsets import Buffer, arena_bytes, check, lower_bound, place
+from gradc.plan.offsets import Region, arena_bytes, check, lower_bound, place
 
 
 @st.composite
-def some_buffers(draw: st.DrawFn, most: int = 14) -> list[Buffer]:
+def some_buffers(draw: st.DrawFn, most: int = 14) -> list[Region]:
     found = []
     for i in range(draw(st.integers(0, most))):
         first = draw(st.integers(0, 12))
         last = first + draw(st.integers(0, 6))
         size = draw(st.sampled_from((0, 1, 3, 4, 40, 64, 100, 256, 1000)))
-        found.append(Buffer(f"b{i}", size, draw(st.sampled_from((1, 4, 64))), first, last))
+        found.append(Region(f"b{i}", size, draw(st.sampled_from((1, 4, 64))), first, last))
     return found
 
 
 @given(some_buffers())
-def test_a_placement_passes_the_check_and_respects_the_bound(buffers: list[Buffer]) -> None:
+def test_a_placement_passes_the_check_and_respects_the_bound(buffers: list[Region]) -> None:
     found = place(buffers)
     total = arena_bytes(buffers, found)
     check(buffers, found, total)
@@ -35,7 +35,7 @@ def test_a_placement_passes_the_check_and_respects_the_bound(buffers: list[Buffe
     assert total <= sum(offsets.round_up(b.size, 64) for b in buffers)
 
 
-def layout(buffers: list[Buffer]) -> list[tuple[int, ...]]:
+def layout(buffers: list[Region]) -> list[tuple[int, ...]]:
     """What lies where, whichever of two that are alike."""
     found = place(buffers)
     return sorted((b.first, b.last, b.size, b.alignment, found[b.id]) for b in buffers)
@@ -43,7 +43,7 @@ def layout(buffers: list[Buffer]) -> list[tuple[int, ...]]:
 
 @given(some_buffers(), st.randoms(use_true_random=False))
 def test_the_sequence_of_the_buffers_does_not_matter(
-    buffers: list[Buffer], shuffler: random.Random
+    buffers: list[Region], shuffler: random.Random
 ) -> None:
     shuffled = list(buffers)
     shuffler.shuffle(shuffled)
@@ -51,7 +51,7 @@ def test_the_sequence_of_the_buffers_does_not_matter(
     assert lower_bound(shuffled) == lower_bound(buffers)
 
 
-def least_arena(buffers: Sequence[Buffer]) -> int:
+def least_arena(buffers: Sequence[Region]) -> int:
     """The optimum by trying every sequence, each buffer in turn at its lowest free place."""
     best = sum(offsets.round_up(b.size, b.alignment) for b in buffers)
     for sequence in itertools.permutations(buffers):
@@ -72,18 +72,18 @@ def least_arena(buffers: Sequence[Buffer]) -> int:
 
 @settings(max_examples=60)
 @given(some_buffers(most=6))
-def test_small_problems_are_solved_to_the_optimum(buffers: list[Buffer]) -> None:
+def test_small_problems_are_solved_to_the_optimum(buffers: list[Region]) -> None:
     assert arena_bytes(buffers, place(buffers)) == least_arena(buffers)
 
 
 def test_the_search_finds_what_the_skyline_misses() -> None:
     buffers = [
-        Buffer("a", 2, 1, 2, 4),
-        Buffer("b", 3, 1, 0, 2),
-        Buffer("c", 3, 1, 3, 6),
-        Buffer("d", 4, 1, 5, 9),
-        Buffer("e", 2, 1, 0, 3),
-        Buffer("f", 1, 1, 0, 4),
+        Region("a", 2, 1, 2, 4),
+        Region("b", 3, 1, 0, 2),
+        Region("c", 3, 1, 3, 6),
+        Region("d", 4, 1, 5, 9),
+        Region("e", 2, 1, 0, 3),
+        Region("f", 1, 1, 0, 4),
     ]
     assert arena_bytes(buffers, place(buffers, search_nodes=0)) == 8
     assert arena_bytes(buffers, place(buffers, search_buffers=5)) == 8
@@ -118,7 +118,7 @@ def test_a_hard_instance_stays_near_its_bound() -> None:
 
 
 def test_alignment_counts_in_the_bound_and_in_the_arena() -> None:
-    buffers = [Buffer("a", 1, 64, 0, 2), Buffer("b", 65, 64, 0, 1), Buffer("c", 10, 64, 1, 2)]
+    buffers = [Region("a", 1, 64, 0, 2), Region("b", 65, 64, 0, 1), Region("c", 10, 64, 1, 2)]
     found = place(buffers)
     check(buffers, found)
     assert lower_bound(buffers) == 192
@@ -126,7 +126,7 @@ def test_alignment_counts_in_the_bound_and_in_the_arena() -> None:
 
 
 def test_empty_buffers_take_no_room() -> None:
-    buffers = [Buffer("none", 0, 64, 0, 9), Buffer("never", 100, 64, 3, 3), Buffer("a", 8, 8, 0, 9)]
+    buffers = [Region("none", 0, 64, 0, 9), Region("never", 100, 64, 3, 3), Region("a", 8, 8, 0, 9)]
     found = place(buffers)
     check(buffers, found, 8)
     assert arena_bytes(buffers, found) == 8
@@ -135,7 +135,7 @@ def test_empty_buffers_take_no_room() -> None:
 
 
 def test_the_check_names_the_two_that_overlap() -> None:
-    buffers = [Buffer("left", 8, 4, 0, 3), Buffer("right", 8, 4, 2, 5), Buffer("late", 8, 4, 5, 6)]
+    buffers = [Region("left", 8, 4, 0, 3), Region("right", 8, 4, 2, 5), Region("late", 8, 4, 5, 6)]
     check(buffers, {"left": 0, "right": 8, "late": 0}, 16)
     with pytest.raises(AssertionError, match="`left` and `right` overlap"):
         check(buffers, {"left": 0, "right": 4, "late": 0})
@@ -151,13 +151,13 @@ def test_the_check_names_the_two_that_overlap() -> None:
 
 def test_impossible_buffers_are_refused() -> None:
     with pytest.raises(ValueError, match="negative"):
-        Buffer("a", -1, 4, 0, 1)
+        Region("a", -1, 4, 0, 1)
     with pytest.raises(ValueError, match="negative"):
-        Buffer("a", 1, 4, 2, 1)
+        Region("a", 1, 4, 2, 1)
     with pytest.raises(ValueError, match="power of two"):
-        Buffer("a", 1, 24, 0, 1)
+        Region("a", 1, 24, 0, 1)
     with pytest.raises(ValueError, match="are one"):
-        place([Buffer("a", 1, 1, 0, 1), Buffer("a", 1, 1, 0, 1)])
+        place([Region("a", 1, 1, 0, 1), Region("a", 1, 1, 0, 1)])
 
 
 def test_a_thousand_buffers_are_placed_near_the_bound() -> None:
@@ -166,7 +166,7 @@ def test_a_thousand_buffers_are_placed_near_the_bound() -> None:
     for i in range(1000):
         first = draw.randrange(2000)
         last = first + draw.randrange(1, 200)
-        buffers.append(Buffer(f"b{i}", draw.randrange(1, 5000), 64, first, last))
+        buffers.append(Region(f"b{i}", draw.randrange(1, 5000), 64, first, last))
     found = place(buffers)
     check(buffers, found)
     assert arena_bytes(buffers, found) <= 1.1 * lower_bound(buffers)

@@ -12,10 +12,10 @@ from nests import lowered
 from nests import run as run_nests
 
 import gradc as gd
-from gradc.plan.check import verify_calls
+from gradc.plan.check import check_block
 from gradc.plan.memory import MemoryPlan
 from gradc.plan.offsets import PlanError
-from gradc.plan.steps import EntryPlan
+from gradc.plan.steps import Block, runs
 from gradc.trace import trace_tree
 
 
@@ -35,7 +35,7 @@ def inputs():
     return rng.normal(size=(16, 17)), rng.normal(size=1)
 
 
-def plan_of(fn, *args) -> EntryPlan:
+def plan_of(fn, *args) -> Block:
     plan = lowered(trace_tree(fn, *args).graph).plan
     assert plan is not None
     return plan
@@ -44,10 +44,10 @@ def plan_of(fn, *args) -> EntryPlan:
 def test_scratch_of_two_kernels_of_one_name_is_two_storages():
     plan = plan_of(two_derivatives, *inputs())
     scratch = [
-        (call.kernel.name, place, p)
-        for call in plan.calls
-        for place, p in zip(call.places, (*call.kernel.params, *call.kernel.scratch), strict=True)
-        if place.kind == "scratch"
+        (call.kernel.name, use.array, p)
+        for _, call, _ in runs(plan)
+        for use, p in zip(call.uses, (*call.kernel.params, *call.kernel.scratch), strict=True)
+        if use.array.home == "scratch"
     ]
     names = [(name, p.name) for name, _, p in scratch]
     assert len(set(names)) < len(names), "no two kernels have one name"
@@ -76,11 +76,11 @@ def chain(x, w):
 
 
 @pytest.fixture(scope="module")
-def plan() -> EntryPlan:
+def plan() -> Block:
     return plan_of(chain, np.ones((6, 40)), np.ones((40, 40)))
 
 
-def with_buffers(plan: EntryPlan, change) -> EntryPlan:
+def with_buffers(plan: Block, change) -> Block:
     """The plan with other buffers: `change` is given each and says what takes its place."""
     buffers = tuple(change(b) for b in plan.memory.buffers)
     memory: MemoryPlan = replace(plan.memory, buffers=buffers)
@@ -88,16 +88,16 @@ def with_buffers(plan: EntryPlan, change) -> EntryPlan:
 
 
 def test_a_right_plan_is_accepted(plan):
-    verify_calls(plan)
-    assert len(plan.calls) > 2
-    assert any(place.kind == "scratch" for call in plan.calls for place in call.places)
+    check_block(plan)
+    assert len(plan.steps) > 2
+    assert any(use.array.home == "scratch" for step in plan.steps for use in step.uses)
 
 
 def test_a_buffer_beyond_the_arena_is_noticed(plan):
     end = plan.memory.arena_bytes
     for wrong in plan.memory.buffers:
         with pytest.raises(PlanError, match="leaves the arena"):
-            verify_calls(
+            check_block(
                 with_buffers(
                     plan, lambda b, w=wrong: replace(b, offset=end - b.size + 64) if b == w else b
                 )
@@ -108,7 +108,7 @@ def test_a_buffer_of_another_size_is_noticed(plan):
     for wrong in plan.memory.buffers:
         for size in (wrong.size - 8, wrong.size + 8):
             with pytest.raises(PlanError, match="bytes, not"):
-                verify_calls(
+                check_block(
                     with_buffers(
                         plan,
                         lambda b, w=wrong, s=size: replace(b, size=s) if b == w else b,
@@ -128,21 +128,21 @@ def test_buffers_that_share_bytes_while_both_are_needed_are_noticed(plan):
             plan, lambda b, w=wrong: replace(b, offset=largest.offset) if b == w else b
         )
         with pytest.raises(PlanError, match=r"share bytes|holds .* where"):
-            verify_calls(moved)
+            check_block(moved)
 
 
 def test_calls_in_another_order_are_noticed(plan):
-    for k in range(len(plan.calls) - 1):
-        calls = list(plan.calls)
+    for k in range(len(plan.steps) - 1):
+        calls = list(plan.steps)
         calls[k : k + 2] = calls[k + 1], calls[k]
         with pytest.raises(PlanError, match=r"holds .* where"):
-            verify_calls(replace(plan, calls=tuple(calls)))
+            check_block(replace(plan, steps=tuple(calls)))
 
 
 def test_a_call_left_out_is_noticed(plan):
-    for k in range(len(plan.calls)):
+    for k in range(len(plan.steps)):
         with pytest.raises(PlanError, match="holds nothing where"):
-            verify_calls(replace(plan, calls=plan.calls[:k] + plan.calls[k + 1 :]))
+            check_block(replace(plan, steps=plan.steps[:k] + plan.steps[k + 1 :]))
 
 
 def test_the_checks_are_no_assertions():

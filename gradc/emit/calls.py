@@ -7,42 +7,26 @@ before its arguments have been checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..cnames import Names, identifier
-from ..dtypes import DType, c_name, item_bytes, limits
+from ..cnames import Names
+from ..dtypes import c_name, item_bytes, limits
 from ..lower.reserved import RESERVED
-from ..plan.steps import Call, Phase, Place
+from ..plan.buffers import Buffer
+from ..plan.steps import arrays_of, walk
 from .entry import Argument, Check, Entry
 from .interface import Interface
-from .layout import PARAMS, StateLayout
-from .passing import operands
+from .layout import PARAMS
+from .steps import Functions, StepPrinter
 from .writer import Writer
-
-PHASES = {
-    Phase.FORWARD: "forward pass",
-    Phase.TURN: "the forward pass ends in the loss, where the backward pass begins",
-    Phase.BACKWARD: (
-        "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
-    ),
-    Phase.UPDATE: "the rest of the state",
-    Phase.COPY: "new values of the state that could not be written in place",
-}
 
 
 @dataclass(frozen=True)
 class CallPrinter:
-    """Prints entry points. `kernels` names the function of each call, `constants` the array of each
-    constant; `made_for` is the name of the kernel that a function was printed for, and `order` says
-    which of a kernel's parameters is its first, second, ... one.
-    """
+    """Prints entry points, whose kernels are printed already."""
 
     interface: Interface
-    kernels: Mapping[tuple[str, int], tuple[str, int, int]]
-    constants: Mapping[tuple[str, int], str]
-    made_for: Mapping[str, str]
-    order: Mapping[str, tuple[int, ...]]
+    functions: Functions
 
     def entry(self, e: Entry) -> Writer:
         """One call of the entry point."""
@@ -52,23 +36,18 @@ class CallPrinter:
         with w.block(""):
             for c in e.checks:
                 self._check(w, e, c)
-            if e.checks and e.plan.calls:
+            if e.checks and e.plan.steps:
                 w.line()
             for name in self._unused(e):
                 w.line(f"(void){name};")
             names = self._names(e)
-            sections = self._sections(w, e, names)
-            buffers = self._buffers(w, e, names)
-            if sections or buffers:
+            pointers, members = self._sections(w, e, names)
+            steps = StepPrinter(self.interface, self.functions, e, names, members)
+            if steps.pointers(w, e.plan) or pointers:
                 w.line()
             if e.returns_value:
                 w.line(f"{c_name(e.outputs[0].dtype)} {e.outputs[0].identifier};")
-            phase: Phase | None = None
-            for position, call in enumerate(e.plan.calls):
-                if call.phase is not phase and e.updates:
-                    w.comment(PHASES[call.phase])
-                phase = call.phase
-                self._call(w, e, position, call, {**sections, **buffers})
+            steps.steps(w, e.plan)
             w.line(f"return {e.outputs[0].identifier if e.returns_value else self.interface.ok};")
         w.line()
         return w
@@ -89,15 +68,13 @@ class CallPrinter:
 
     def _unused(self, e: Entry) -> list[str]:
         """The parameters that nothing reads or writes, of which a compiler would warn."""
-        used = {place for call in e.plan.calls for place in call.places}
-        state = any(place.kind == "state" for place in used)
+        used = {(b.home, b.number) for b in _used(e)}
+        state = any(home == "state" for home, _ in used)
         checked = {e.args[c.position] for c in e.checks}
-        args = [
-            a for k, a in enumerate(e.args) if a not in checked and Place("argument", k) not in used
-        ]
+        args = [a for k, a in enumerate(e.args) if a not in checked and ("argument", k) not in used]
         outputs = [
             a for k, a in enumerate(e.outputs)
-            if Place("output", k) not in used and not e.returns_value
+            if ("output", k) not in used and not e.returns_value
         ]  # fmt: skip
         unused = [a.identifier for a in (*args, *outputs)]
         return unused if state or not e.scope else [e.scope, *unused]
@@ -107,21 +84,21 @@ class CallPrinter:
     def _names(self, e: Entry) -> Names:
         """The names that are free in an entry point."""
         taken = {a.identifier for a in (*e.args, *e.outputs)}
-        taken |= {function for function, _, _ in self.kernels.values()}
+        taken |= {function for function, _, _ in self.functions.kernels.values()}
         taken |= {"state", PARAMS} if e.scope == PARAMS else {"state"}
         return Names(RESERVED | frozenset(taken))
 
-    def _sections(self, w: Writer, e: Entry, names: Names) -> dict[Place, str]:
-        """A pointer for each struct inside the state that the calls use, and what their members
+    def _sections(self, w: Writer, e: Entry, names: Names) -> tuple[set[str], dict[Buffer, str]]:
+        """A pointer for each struct inside the state that the steps use, and what their members
         are called; a member that stands by itself is reached through the state.
         """
         layout = self.interface.layout
-        used = [p for call in e.plan.calls for p in call.places if p.kind == "state"]
+        used = [b for b in _used(e) if b.home == "state"]
         if layout is None:
-            return {}
+            return set(), {}
         pointers: dict[str, str] = {}
         for section in layout.sections:
-            if all(_section(layout, p) != section.identifier for p in used):
+            if all(layout.members[b.number].section != section.identifier for b in used):
                 continue
             if e.scope == PARAMS:
                 pointers[section.identifier] = PARAMS
@@ -131,63 +108,11 @@ class CallPrinter:
             where = f"&state->{section.identifier}"
             w.line(f"{kind} *const {pointers[section.identifier]} = {where};")
         found = {}
-        for p in used:
-            member = layout.members[p.key]
+        for b in used:
+            member = layout.members[b.number]
             struct = pointers.get(member.section, "state")
-            found[p] = f"{'' if member.shape else '&'}{struct}->{member.identifier}"
-        return found
-
-    def _buffers(self, w: Writer, e: Entry, names: Names) -> dict[Place, str]:
-        """The table of the arena: a pointer for each buffer the calls use."""
-        used: dict[Place, tuple[DType, tuple[int, ...]]] = {}
-        for call in e.plan.calls:
-            for o in () if call.kernel is None else operands(call, e.plan):
-                if o.place.in_arena:  # a copy's are known by then
-                    used.setdefault(o.place, (o.param.dtype, o.param.shape))
-        found: dict[Place, str] = {}
-        rows = []
-        planned_of = e.plan.memory.by_id
-        for place in sorted(used, key=lambda p: (planned_of[p].first, planned_of[p].name)):
-            dtype, shape = used[place]
-            planned = planned_of[place]
-            found[place] = names.fresh(identifier(place.name))
-            field, at = self.interface.arena_field(dtype), planned.offset // item_bytes(dtype)
-            where = f"&arena->{field}[{at}]"
-            if planned.over in found:
-                where = found[planned.over]
-            first, last = planned.first + 1, planned.last
-            live = f"calls {first}-{last}" if first < last else f"call {first}"
-            shown = f"{list(shape)}, {live}" if shape else live
-            rows.append((f"{c_name(dtype)} *const {found[place]} = {where};", shown))
-        w.table(rows)
-        return found
-
-    def _call(
-        self, w: Writer, e: Entry, position: int, call: Call, names: Mapping[Place, str]
-    ) -> None:
-        if call.kernel is None:
-            args = [self._expression(e, place, names) for place in call.places]
-            w.need("string.h")
-            w.line(f"memcpy({args[0]}, {args[1]}, {call.size});")
-            return
-        name = self.kernels[(e.name, position)][0]
-        if self.made_for[name] != call.kernel.name:
-            w.comment(f"{call.kernel.name}, which is the same function on other arrays:")
-        places = {o.position: o.place for o in operands(call, e.plan)}
-        args = [self._expression(e, places[position], names) for position in self.order[name]]
-        w.call(name, args, ";", call.kernel.nodes)
-
-    def _expression(self, e: Entry, place: Place, names: Mapping[Place, str]) -> str:
-        match place.kind:
-            case "constant":
-                return self.constants[(e.name, place.key)]
-            case "output" if e.returns_value:
-                return f"&{e.outputs[0].identifier}"
-            case "argument":
-                return e.args[place.key].identifier
-            case "output":
-                return e.outputs[place.key].identifier
-        return names[place]
+            found[b] = f"{'' if member.shape else '&'}{struct}->{member.identifier}"
+        return set(pointers), found
 
     # Many steps
 
@@ -246,8 +171,9 @@ class CallPrinter:
         w.line(f"memcpy({target}, {source}, {width * item_bytes(a.dtype)});")
 
 
-def _section(layout: StateLayout, place: Place) -> str:
-    return layout.members[place.key].section
+def _used(e: Entry) -> dict[Buffer, None]:
+    """The buffers that the steps of an entry point are handed, each once."""
+    return dict.fromkeys(a.base for _, step, _ in walk(e.plan) for a in arrays_of(step))
 
 
 def _row(array: str, index: str, a: Argument) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..dtypes import DType, item_bytes
-from ..plan.steps import EntryPlan
+from ..plan.steps import Block, Guard, offsets_of, runs, walk
 
 Scope = Literal["", "params", "state"]
 """What of the state a function takes: nothing, the parameters alone, or all of it."""
@@ -58,16 +58,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry point: `args` and `outputs` in order; `batch` rows if it can be run many times."""
+    """One entry point: `args` and `outputs` in order; `batch` rows if it can be run many times.
+
+    `named` are the nodes of its graph that have a name from the user.
+    """
 
     name: str
-    plan: EntryPlan
+    plan: Block
     args: tuple[Argument, ...]
     outputs: tuple[Argument, ...]
     updates: bool
     checks: tuple[Check, ...] = ()
     batch: int | None = None
     scope: Scope = "state"
+    named: frozenset[int] = frozenset()
 
     @property
     def returns_value(self) -> bool:
@@ -76,7 +80,12 @@ class Entry:
         So does a function without state that cannot fail; all others return a status.
         """
         single = len(self.outputs) == 1 and not self.outputs[0].shape
-        return single and not self.scope and not self.checks
+        return single and not self.scope and not self.checks and not self.guards
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """Where it may end before it has written anything, for what it has computed."""
+        return tuple(step for _, step, _ in walk(self.plan) if isinstance(step, Guard))
 
     @property
     def arrays(self) -> tuple[Argument, ...]:
@@ -106,12 +115,11 @@ class Entry:
     def arena(self) -> Mapping[DType, int]:
         """The bytes of scratch it needs for elements of each dtype; none if it needs no scratch."""
         sizes: dict[DType, int] = {}
-        for call in self.plan.calls:
-            if call.kernel is None:
-                continue  # copies what a kernel wrote
-            params = (*call.kernel.params, *call.kernel.scratch)
-            for p, place in zip(params, call.places, strict=True):
-                if place.in_arena:
-                    end = self.plan.memory.by_id[place].offset + p.size * item_bytes(p.dtype)
-                    sizes[p.dtype] = max(sizes.get(p.dtype, 0), end)
+        offsets = offsets_of(self.plan)
+        for _, run, _ in runs(self.plan):  # a copy is of what a kernel wrote
+            for use in run.uses:
+                buffer = use.array.base
+                if buffer in offsets:
+                    end = offsets[buffer] + buffer.nbytes
+                    sizes[buffer.dtype] = max(sizes.get(buffer.dtype, 0), end)
         return sizes

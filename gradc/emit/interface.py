@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..cnames import Names
+from ..cnames import Names, identifier
 from ..dtypes import DType, c_name, is_bool, item_bytes, short, u8
 from ..lower.reserved import ACCESS
+from ..plan.steps import Guard
 from .entry import Argument, Check, Entry, aligned
 from .layout import StateLayout
 from .writer import Writer
@@ -56,15 +57,17 @@ class Interface:
         names = Names(frozenset({self.ok, self.order_out_of_range}))
         found: dict[tuple[str, int, int], Status] = {}
         for e in self.entries:
-            for c in e.checks:
-                word = e.args[c.position].identifier
+            refusals: tuple[Check | Guard, ...] = (*e.checks, *e.guards)
+            for c in refusals:
+                word = self._refused(e, c)
                 key = (word, c.lower, c.upper)
                 if key in found:
                     continue
                 if any(known == word for known, _, _ in found):
                     word = f"{e.name}_{word}"
                 enumerator = names.fresh(f"{self._prefix}_{word.upper()}_OUT_OF_RANGE")
-                what = "has an element" if e.args[c.position].shape else "is"
+                several = isinstance(c, Guard) or bool(e.args[c.position].shape)
+                what = "has an element" if several else "is"
                 text = f"`{key[0]}` {what} outside {c.lower}..{c.upper - 1}"
                 found[key] = Status(enumerator, text)
         return found
@@ -77,9 +80,14 @@ class Interface:
     def wrong_file(self) -> str:
         return f"{self._prefix}_WRONG_FILE"
 
-    def refusal(self, e: Entry, c: Check) -> str:
-        """The enumerator of a check that fails."""
-        return self._ranges[(e.args[c.position].identifier, c.lower, c.upper)].enumerator
+    def refusal(self, e: Entry, c: Check | Guard) -> str:
+        """The enumerator of a check or a guard that ends the function."""
+        return self._ranges[(self._refused(e, c), c.lower, c.upper)].enumerator
+
+    @staticmethod
+    def _refused(e: Entry, c: Check | Guard) -> str:
+        """The name of what lies outside its range."""
+        return identifier(c.what) if isinstance(c, Guard) else e.args[c.position].identifier
 
     @property
     def statuses(self) -> tuple[Status, ...]:

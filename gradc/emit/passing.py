@@ -1,18 +1,18 @@
 """What a call hands to its kernel, in the order in which C has it.
 
-Enters: a call of an entry point's plan. Leaves: its operands, each with the part it plays. Always
-holds: outputs come first, then what is replaced, inputs, scalars and scratch; what is written over
-an input that ends there is one operand, and its place is that of what it becomes.
+Enters: a call of a kernel in a planned block. Leaves: its operands, each with the part it plays.
+Always holds: outputs come first, then what is replaced, inputs, scalars and scratch; what is
+written over an input that ends there is one operand, and its array is that of what it becomes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..lower.nest import Kernel, Param
-from ..plan.steps import Call, EntryPlan, Place
+from ..lower.nest import Param
+from ..plan.buffers import Array
+from ..plan.steps import Block, Run, Use
 
 
 class Role(IntEnum):
@@ -29,14 +29,14 @@ class Role(IntEnum):
 class Operand:
     """Parameter `position` of a kernel, and what stands there in one call.
 
-    `over` is what the place holds before, if that is another value than what is written there.
+    `over` is what the array holds before, if that is another value than what is written there.
     """
 
     position: int
     param: Param
-    place: Place
+    array: Array
     role: Role
-    over: Place | None = None
+    over: Array | None = None
 
     @property
     def mark(self) -> str:
@@ -46,60 +46,37 @@ class Operand:
         return {Role.OUT: "out", Role.IN_OUT: "in-out", Role.SCRATCH: "scratch"}.get(self.role, "")
 
 
-def operands(call: Call, plan: EntryPlan) -> list[Operand]:
+def operands(run: Run, block: Block) -> list[Operand]:
     """The operands of a kernel's call in the order of C.
 
     Outputs stand in the order of the entry point's results, what is replaced in that of the state,
     inputs as a formula of the results names them.
     """
-    kernel = call.kernel
-    assert kernel is not None, "a copy has no parameters"
-    params = (*kernel.params, *kernel.scratch)
+    params = (*run.kernel.params, *run.kernel.scratch)
     found = [
-        _operand(call, plan, position, p, place)
-        for position, (p, place) in enumerate(zip(params, call.places, strict=True))
+        _operand(block, position, p, use)
+        for position, (p, use) in enumerate(zip(params, run.uses, strict=True))
     ]
-    named = {node: k for k, node in enumerate(_formula_order(call, plan, kernel))}
+    named = {value: k for k, value in enumerate(run.reads)}
     last = len(named)
 
     def rank(o: Operand) -> tuple[int, int, int, int]:
-        kind = 0 if o.place.kind == "output" else 1
+        kind = 0 if o.array.home == "output" else 1
         if o.role in (Role.OUT, Role.IN_OUT):
-            return o.role, kind, o.place.key, o.position
-        node = call.reads[o.position]
-        return o.role, 0, last if node is None else named.get(node, last), o.position
+            return o.role, kind, o.array.number, o.position
+        return o.role, 0, named.get(run.uses[o.position].read, last), o.position
 
     return sorted(found, key=rank)
 
 
-def _operand(call: Call, plan: EntryPlan, position: int, p: Param, place: Place) -> Operand:
-    old, new = call.reads[position], call.writes[position]
-    if old is None and new is None:
-        return Operand(position, p, place, Role.SCRATCH)
+def _operand(block: Block, position: int, p: Param, use: Use) -> Operand:
+    old, new = use.read, use.written
     if new is None:
-        return Operand(position, p, place, Role.SCALAR if p.scalar else Role.IN)
+        role = Role.SCRATCH if old is None else Role.SCALAR if p.scalar else Role.IN
+        return Operand(position, p, use.array, role)
     if old is None:
-        return Operand(position, p, place, Role.OUT)
-    if place.kind == "state":
-        return Operand(position, p, place, Role.IN_OUT)
-    becomes = plan.memory.by_id[Place("arena", new)].id
-    assert isinstance(becomes, Place)
-    return Operand(position, p, becomes, Role.IN_OUT, place)
-
-
-def _formula_order(call: Call, plan: EntryPlan, kernel: Kernel) -> Sequence[int]:
-    """The values that a kernel reads, in the order in which its formulas name them."""
-    read = {i for i in call.reads if i is not None}
-    stack = [i for i in reversed(call.writes) if i is not None]
-    seen: set[int] = set()
-    order: list[int] = []
-    while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node in read:
-            order.append(node)
-        else:
-            stack += reversed(plan.graph[node].args)
-    return order
+        return Operand(position, p, use.array, Role.OUT)
+    becomes = block.places[new]
+    if becomes == use.array:
+        return Operand(position, p, use.array, Role.IN_OUT)
+    return Operand(position, p, becomes, Role.IN_OUT, use.array)

@@ -18,7 +18,8 @@ from ..lower.nest import Kernel
 from ..lower.nested import nested
 from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS, Target
-from ..ops.table import Kind
+from ..plan.buffers import Buffer
+from ..plan.steps import Path, given_to, runs
 from .calls import CallPrinter
 from .entry import Entry
 from .header import cdef_text, header_text
@@ -28,6 +29,7 @@ from .needs import runtime_files, runtime_headers, standard_headers
 from .parameters import write_load
 from .passing import operands
 from .state import write_init, write_layout_checks, write_values
+from .steps import Functions
 from .writer import Writer
 
 
@@ -43,7 +45,7 @@ class Emitted:
     cdef: str
     lines: list[tuple[str, tuple[int, ...]]]
     runtime: tuple[str, ...]
-    kernels: dict[tuple[str, int], tuple[str, int, int]] = field(default_factory=dict)
+    kernels: dict[tuple[str, Path], tuple[str, int, int]] = field(default_factory=dict)
     inner_loops: tuple[int, ...] = ()
 
 
@@ -63,20 +65,19 @@ class ProgramPrinter:
         own |= {self.interface.init, self.interface.load}
         own |= {a.identifier for e in self.entries for a in (*e.args, *e.outputs)}
         self.functions = Names(RESERVED | own)
-        self.kernels: dict[tuple[str, int], tuple[str, int, int]] = {}
+        self.kernels: dict[tuple[str, Path], tuple[str, int, int]] = {}
         self.made_for: dict[str, str] = {}
         self.order: dict[str, tuple[int, ...]] = {}
         self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
-        self.constant_names: dict[tuple[str, int], str] = {}
+        self.constant_names: dict[Buffer, str] = {}
 
     def emit(self) -> Emitted:
         """Both files."""
         self._constants()
         for entry in self.entries:
             self._kernels(entry)
-        calls = CallPrinter(
-            self.interface, self.kernels, self.constant_names, self.made_for, self.order
-        )
+        functions = Functions(self.kernels, self.constant_names, self.made_for, self.order)
+        calls = CallPrinter(self.interface, functions)
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
             if entry.repeats:
@@ -138,46 +139,44 @@ class ProgramPrinter:
     def _constants(self) -> None:
         known: dict[tuple[str, bytes], str] = {}
         for e in self.entries:
-            for node in e.plan.graph:
-                if node.kind is not Kind.CONSTANT or node.size <= 1:
+            for array in given_to(e.plan):
+                if array.home != "constant" or array.base.value is None:
                     continue
-                value = node.attrs["value"]
-                key = (f"{node.dtype} {node.shape}", value.tobytes())
+                buffer, value = array.base, array.base.value
+                what = short(buffer.dtype, buffer.shape)
+                key = (what, value.tobytes())
                 if key not in known:
                     known[key] = self.functions.fresh(f"constant_{len(known)}")
                     w = Writer()
-                    w.comment(short(node.dtype, node.shape))
-                    head = f"static const {c_name(node.dtype)} {known[key]}[{node.size}] ="
+                    w.comment(what)
+                    head = f"static const {c_name(buffer.dtype)} {known[key]}[{buffer.size}] ="
                     with w.block(head, end="};"):
-                        write_values(w, value, node.dtype)
+                        write_values(w, value, buffer.dtype)
                     w.line()
                     self._append("", w)
-                self.constant_names[(e.name, node.id)] = known[key]
+                self.constant_names[buffer] = known[key]
 
     def _kernels(self, e: Entry) -> None:
         """The static functions of one entry point that no earlier one has."""
-        for position, call in enumerate(e.plan.calls):
-            if call.kernel is None:
-                continue
+        for path, call, block in runs(e.plan):
             key = signature(call.kernel)
             known = self.shared.get(key)
             if known is not None:
-                self.kernels[(e.name, position)] = self.kernels_by_name[known]
+                self.kernels[(e.name, path)] = self.kernels_by_name[known]
                 continue
             name = self.functions.fresh(call.kernel.name)
             self.shared[key] = name
             self.made_for[name] = call.kernel.name
-            w, handed = Writer(), operands(call, e.plan)
+            w, handed = Writer(), operands(call, block)
             self.order[name] = tuple(o.position for o in handed)
             KernelPrinter(self._readable(e, call.kernel), w).function(name, handed)
             w.line()
             first = len(self.body.lines) + 1
             self._append(e.name, w)
             place = (name, first, len(self.body.lines) - 1)
-            self.kernels[(e.name, position)] = place
+            self.kernels[(e.name, path)] = place
             self.kernels_by_name[name] = place
 
     def _readable(self, e: Entry, kernel: Kernel) -> Kernel:
         """The kernel as a person would write it."""
-        graph = e.plan.graph
-        return nested(kernel, lambda i: bool(graph[i].name))
+        return nested(kernel, lambda i: i in e.named)

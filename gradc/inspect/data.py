@@ -35,7 +35,7 @@ def node_data(entry: EntryView, node: Node) -> dict[str, Any]:
         "gradient_of": None if node.of == GONE else node.of,
         "kernel": entry.kernel_of(node.id),
         "source": None if node.span is None else source_data(node),
-        "place": None if place is None else {"kind": place.kind, "name": place.name},
+        "place": None if place is None else {"kind": place.home, "name": place.name},
         "c_lines": [list(r) for r in entry.lines.get(node.id, ())],
     }
 

@@ -15,6 +15,7 @@ from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from ..pipeline import Compiled, Job
 from ..plan.memory import MemoryPlan
+from ..plan.steps import runs
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,8 @@ def kernel_infos(compiled: Compiled) -> list[KernelInfo]:
     found: list[KernelInfo] = []
     for job in compiled.jobs:
         assert job.plan is not None
-        for position, call in enumerate(job.plan.calls):
-            if call.kernel is None:
-                continue
-            name, first, last = compiled.emitted.kernels[(job.name, position)]
+        for path, call, _ in runs(job.plan):
+            name, first, last = compiled.emitted.kernels[(job.name, path)]
             nodes = [job.graph[i] for i in call.kernel.nodes]
             spans = (n.span for n in nodes if n.span is not None)
             size = sum(
@@ -109,7 +108,7 @@ def stages(
     memory = job.plan.memory
     arena = f"arena {kib(memory.arena_bytes)}, {memory.saved}"
     passes = sum(sum(j.seconds.values()) for j in compiled.jobs)
-    result.append(Stage("Planned", f"{len(job.plan.calls)} kernels", arena, passes))
+    result.append(Stage("Planned", f"{len(job.plan.steps)} kernels", arena, passes))
     lines = compiled.emitted.source.count("\n")
     result.append(Stage("Emitted", f"{compiled.name}.c", f"{lines} lines", emitted))
     return result

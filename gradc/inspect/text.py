@@ -99,7 +99,7 @@ def _buffer(entry: EntryView, node: Node) -> str:
         )
     if not place.in_arena:
         what = node.name or place.name
-        return f"{place.kind} `{what}`, {kib(node.nbytes)}"
+        return f"{place.home} `{what}`, {kib(node.nbytes)}"
     planned = entry.plan.by_id[place]
     saved = any(entry.graph[u].of is not None for u in entry.graph.users[node.id])
     kept = " (saved for backward)" if saved and node.of is None else ""

@@ -13,8 +13,8 @@ from pathlib import PurePath
 from ..errors import ArgumentError, fail
 from ..graph import Graph, Node
 from ..pipeline import Compiled, Job
+from ..plan.buffers import Buffer
 from ..plan.memory import MemoryPlan
-from ..plan.steps import Place
 from .describe import KernelInfo, kernel_infos
 from .visible import Visible
 
@@ -33,7 +33,7 @@ class EntryView:
     graph: Graph
     kernels: tuple[KernelInfo, ...]
     plan: MemoryPlan
-    places: Mapping[int, Place]
+    places: Mapping[int, Buffer]
     lines: Mapping[int, tuple[Lines, ...]]
 
     def kernel_of(self, node_id: int) -> int | None:
@@ -100,15 +100,13 @@ def view_of(target: Visible) -> View:
     return View(compiled.name, target.source, target.header, entries, len(compiled.members))
 
 
-def _places(job: Job) -> dict[int, Place]:
+def _places(job: Job) -> dict[int, Buffer]:
     """Where each stored value lies, by node id."""
     assert job.plan is not None
-    assert job.roles is not None
-    found = dict(job.roles.inputs)
-    for call in job.plan.calls:
-        for ids in (call.reads, call.writes):
-            placed = zip(ids, call.places, strict=True)
-            found.update((i, place) for i, place in placed if i is not None)
+    found: dict[int, Buffer] = {}
+    for value, array in (*job.plan.inputs.items(), *job.plan.places.items()):
+        assert isinstance(value, int)
+        found[value] = array.base
     return found
 
 

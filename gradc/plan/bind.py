@@ -1,231 +1,231 @@
-"""From kernels to a plan of calls: which buffer is where, in which order the kernels run.
+"""From an outline, and what does its tasks, to a block of steps.
 
-Enters: the kernels of one entry point and what its inputs and outputs are. Leaves: an `EntryPlan`:
-calls in order, each parameter bound to a place, and the memory plan. Always holds: a value of the
-state is replaced in its own storage only after everything that reads the old value; where that
-cannot be, it is computed aside and copied in at the end.
+Enters: tasks that read and write values, and a kernel, a planned loop, a branch or a guard for
+each. Leaves: a `Block`: the steps in order, each array that they are handed in its place. Always
+holds: the block has been checked (`check_block`), by what does not know how it was made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+from typing import Literal, assert_never
 
-from ..dtypes import item_bytes, short
-from ..graph import Graph
+from ..dtypes import short, u8
 from ..lower.inplace import in_place_pairs
 from ..lower.nest import Kernel
 from ..lower.rename import merge_buffers
-from ..ops.table import Kind
-from .check import verify_calls
-from .memory import Storage, plan
-from .offsets import StorageId
-from .order import InPlace, Task, schedule
-from .steps import Call, EntryPlan, Phase, Place, Roles
+from .buffers import Buffer, Value
+from .check import check_block
+from .memory import MemoryPlan, Storage, plan
+from .offsets import PlanError
+from .order import InPlace, Task, TaskId, schedule
+from .outline import Action, Outline
+from .state import replace_state
+from .steps import Block, Branch, Copy, Guard, Repeat, Run, Step, Use, frame_bytes, moved
+
+Pair = tuple[Value, Value]
 
 
-def bind(
-    graph: Graph, kernels: Sequence[Kernel], roles: Roles, names: Mapping[int, str]
-) -> EntryPlan:
-    """Order the kernels, place their buffers, and say what each call is handed."""
-    binder = _Binder(graph, kernels, roles, names)
-    binder.replace_state()
-    found = binder.finish()
-    verify_calls(found)
-    return found
+def bind(outline: Outline, actions: Sequence[Action]) -> Block:
+    """Order the tasks, place their buffers, and say what each step is handed.
+
+    `actions[k]` does task k. A kernel reads what its `buffers` say, at most what its task reads.
+    """
+    block = _Binder(outline, actions).block()
+    check_block(block)
+    return block
 
 
 class _Binder:
-    def __init__(
-        self, graph: Graph, kernels: Sequence[Kernel], roles: Roles, names: Mapping[int, str]
-    ) -> None:
-        self.graph = graph
-        self.kernels = list(kernels)
-        self.roles = roles
-        self.places: dict[int, Place] = dict(roles.inputs)
-        self.copies: list[tuple[int, Place]] = []
-        self.replaced: dict[int, int] = {}  # new value -> the old one it is written over
-        self.writer = {i: k for k in range(len(kernels)) for i in self._ids(k, True)}
-        self.after: list[set[int]] = [set() for _ in kernels]
-        self.readers: dict[int, list[int]] = {}
-        for k in range(len(kernels)):
-            for i in self._ids(k, False):
-                self.readers.setdefault(i, []).append(k)
-                if i in self.writer:
-                    self.after[k].add(self.writer[i])
-        self._place_values(names)
+    def __init__(self, outline: Outline, actions: Sequence[Action]) -> None:
+        together = list(zip(outline.tasks, actions, strict=True))
+        self.outline = outline
+        self.actions = actions
+        self.tasks = [_as_done(task, action) for task, action in together]
+        self.pairs = {t.id: _pairs(outline, t, a) for t, a in together}
+        self.scratch = [_scratch(action) for action in actions]
+        guards = [t.id for t, a in together if isinstance(a, Guard)]
+        done = replace(outline, tasks=tuple(self.tasks))
+        self.replaced = replace_state(done, self.pairs, guards)
+        self.arrays = {**outline.arrays, **self.replaced.direct}
+        self.moved = {
+            outline.arrays[v].base: array
+            for v, array in self.replaced.direct.items()
+            if outline.arrays[v] != array
+        }
 
-    def _ids(self, k: int, written: bool) -> list[int]:
-        kernel = self.kernels[k]
-        return [
-            b for b, p in zip(kernel.buffers, kernel.params, strict=True) if p.written == written
-        ]
-
-    def _place_values(self, names: Mapping[int, str]) -> None:
-        """A place of its own for everything that is neither input nor output."""
-        for i in sorted(self.writer):
-            role = self.roles.outputs.get(i)
-            if role is not None and role.kind == "output":
-                self.places[i] = role
-                continue
-            self.places[i] = Place("arena", i, names[i])
-        for node in self.graph:
-            if node.kind is Kind.CONSTANT and node.size > 1:
-                self.places[node.id] = Place("constant", node.id, names[node.id])
-
-    # State
-
-    def replace_state(self) -> None:
-        """Let new values of the state be written over the old ones wherever that is safe."""
-        old_of = {p: i for i, p in self.roles.inputs.items() if p.kind == "state"}
-        for new, place in sorted(self.roles.outputs.items()):
-            if place.kind != "state":
-                continue
-            old = old_of.get(place)
-            if self._overwrites(new, old):
-                self.places[new] = place
-            else:
-                self.copies.append((new, place))
-
-    def _overwrites(self, new: int, old: int | None) -> bool:
-        k = self.writer[new]
-        readers = self.readers.get(old, []) if old is not None else []
-        if k in readers:
-            pair = next(
-                (
-                    (i, o)
-                    for i, o in in_place_pairs(self.kernels[k])
-                    if (self.kernels[k].buffers[i], self.kernels[k].buffers[o]) == (old, new)
-                ),
-                None,
-            )
-            if pair is None:
-                return False
-        others = {r for r in readers if r != k}
-        if any(self._reaches(k, r) for r in others):
-            return False
-        self.after[k] |= others
-        if old is not None and k in readers:
-            self.kernels[k] = merge_buffers(self.kernels[k], old, new)
-            self.replaced[new] = old
-        return True
-
-    def _reaches(self, start: int, end: int) -> bool:
-        """Whether kernel `end` must come after kernel `start`."""
-        stack, seen = [end], set()
-        while stack:
-            k = stack.pop()
-            if k == start:
-                return True
-            if k not in seen:
-                seen.add(k)
-                stack.extend(self.after[k])
-        return False
-
-    # Order and memory
-
-    def finish(self) -> EntryPlan:
-        tasks = self._tasks()
-        storages = self._storages()
+    def block(self) -> Block:
+        tasks, storages = self._tasks(), self._storages()
         sizes = {s.id: s.size for s in storages if s.kind == "arena"}
-        permissions = self._permissions()
         outside = [s.id for s in storages if s.kind != "arena"]
+        permissions = self._permissions(sizes)
         order = schedule(tasks, sizes, live_in=outside, live_out=outside, in_place=permissions)
         by_id = {t.id: t for t in tasks}
         memory = plan([by_id[t] for t in order], storages, permissions)
-        over = {b.id: b.over for b in memory.buffers if b.over is not None}
-        calls = [self._call(int(t), over) for t in order if int(t) < len(self.kernels)]
-        calls += [self._copy(new, place) for new, place in self.copies]
-        return EntryPlan(tuple(calls), memory, self.graph, self.roles)
+        steps = tuple(self._step(int(t), memory) for t in order)
+        return Block(steps, memory, self.outline.inputs, self.outline.outputs, self.arrays)
 
-    def _scratch(self, k: int) -> list[Place]:
-        """The places of what kernel `k` needs only while it runs."""
-        return [Place("scratch", k, p.name, n) for n, p in enumerate(self.kernels[k].scratch)]
+    # Order and memory
 
     def _tasks(self) -> list[Task]:
+        """The tasks with arrays for values, each after what must precede it; copies at the end."""
         tasks = []
-        for k in self._base_order():
-            reads = [self.places[i] for i in self._ids(k, False)]
-            writes = [self.places[i] for i in self._ids(k, True)] + self._scratch(k)
-            tasks.append(Task(k, tuple(reads), tuple(writes)))
+        for k in _in_order(self.replaced.after):
+            task, after = self.tasks[k], tuple(self.replaced.after[k])
+            reads = tuple(self.arrays[v].base for v in task.reads)
+            writes = (*(self.arrays[v].base for v in task.writes), *self.scratch[k])
+            tasks.append(Task(k, reads, writes, after=after))
         done = tuple(t.id for t in tasks)
-        for n, (new, place) in enumerate(self.copies):
-            tasks.append(Task(len(self.kernels) + n, (self.places[new],), (place,), after=done))
+        for n, (value, target) in enumerate(self.replaced.copies):
+            source = self.arrays[value].base
+            tasks.append(Task(len(done) + n, (source,), (target.base,), after=done))
         return tasks
 
-    def _base_order(self) -> list[int]:
-        """The kernels as given, but each after what must precede it."""
-        order: list[int] = []
-        done: set[int] = set()
-        while len(order) < len(self.kernels):
-            k = next(k for k in range(len(self.kernels)) if k not in done and self.after[k] <= done)
-            order.append(k)
-            done.add(k)
-        return order
-
     def _storages(self) -> list[Storage]:
-        found = {place: self._storage(i, place) for i, place in self.places.items()}
-        for new, place in self.copies:
-            found.setdefault(place, self._storage(new, place))
-        for k, kernel in enumerate(self.kernels):
-            for p, place in zip(kernel.scratch, self._scratch(k), strict=True):
-                size, shape = p.size * item_bytes(p.dtype), short(p.dtype, p.shape)
-                found[place] = Storage(place, size, shape=shape, label=f"{kernel.name}.{p.name}")
+        arrays = [*self.arrays.values(), *(target for _, target in self.replaced.copies)]
+        given = (*self.outline.inputs.values(), *self.outline.outputs.values())
+        outside = {array.base for array in given}
+        found = {a.base: _storage(a.base, a.base in outside) for a in arrays}
+        for action, buffers in zip(self.actions, self.scratch, strict=True):
+            label = action.name if isinstance(action, Kernel) else action.label
+            found |= {b: _storage(b, False, f"{label}.{b.name}") for b in buffers}
         return list(found.values())
 
-    def _storage(self, node_id: int, place: Place) -> Storage:
-        node = self.graph[node_id]
-        kind: Literal["arena", "state", "io"] = "io"
-        if place.in_arena:
-            kind = "arena"
-        elif place.kind in ("state", "constant"):
-            kind = "state"
-        shape = short(node.dtype, node.shape)
-        return Storage(place, node.nbytes, shape=shape, kind=kind, label=place.name)
+    def _permissions(self, arena: Mapping[object, int]) -> list[InPlace]:
+        found: list[InPlace] = []
+        for k, pairs in self.pairs.items():
+            for source, target in pairs:
+                a, b = self.arrays[source], self.arrays[target]
+                if a in arena and b in arena:
+                    found.append((k, a, b))
+        return found
 
-    def _permissions(self) -> list[InPlace]:
-        permissions: list[InPlace] = []
-        for k, kernel in enumerate(self.kernels):
-            for i, o in in_place_pairs(kernel):
-                source, target = (self.places[kernel.buffers[x]] for x in (i, o))
-                if source.in_arena and target.in_arena:
-                    permissions.append((k, source, target))
-        return permissions
+    # Steps
 
-    def _call(self, k: int, over: Mapping[StorageId, StorageId]) -> Call:
-        kernel = self.kernels[k]
-        phase = self._phase(k)
-        value_at = {self.places[i]: i for i in self._ids(k, False)}
-        old_of = {new: old for new, old in self.replaced.items() if self.writer[new] == k}
-        for i in self._ids(k, True):
-            source = over.get(self.places[i])
-            old = None if source is None else value_at.get(source)  # type: ignore[call-overload]
+    def _step(self, k: int, memory: MemoryPlan) -> Step:
+        if k >= len(self.actions):
+            value, target = self.replaced.copies[k - len(self.actions)]
+            return Copy(self.arrays[value], target, value)
+        action = self.actions[k]
+        if isinstance(action, Kernel):
+            return self._run(k, action, memory)
+        task, arrays = self.tasks[k], self.arrays
+        uses = (
+            *(Use(arrays[v], v) for v in task.reads),
+            *(Use(arrays[v], None, v) for v in task.writes),
+            *(Use(b) for b in self.scratch[k]),
+        )
+        step, phase = moved(action, self.moved), self.outline.phase(k)
+        frame = next(iter(self.scratch[k]), None)
+        match step:
+            case Repeat():
+                starts = tuple(c for c in step.starts if not _is_there(c, memory))
+                return replace(step, starts=starts, uses=uses, frame=frame, phase=phase)
+            case Branch():
+                return replace(step, uses=uses, frame=frame, phase=phase)
+            case Guard():
+                return replace(step, uses=uses, phase=phase)
+            case Run() | Copy():
+                raise PlanError(f"`{step.label}` is bound already")
+            case _:
+                assert_never(step)
+
+    def _run(self, k: int, kernel: Kernel, memory: MemoryPlan) -> Run:
+        """The call of a kernel, with one parameter for what is written over what."""
+        task, over = self.tasks[k], {}
+        lies = {self.arrays[v]: v for v in task.reads}
+        for value in task.writes:
+            old = self.replaced.over.get(value)
+            planned = memory.by_id.get(self.arrays[value])
+            if planned is not None and isinstance(planned.over, Buffer):
+                old = lies.get(planned.over)
             if old is not None:
-                kernel = merge_buffers(kernel, old, i)
-                old_of[i] = old
-        new_of = {old: new for new, old in old_of.items()}
-        reads: list[int | None] = []
-        writes: list[int | None] = []
-        for b, p in zip(kernel.buffers, kernel.params, strict=True):
-            reads.append(b if not p.written or b in new_of else None)
-            writes.append(new_of.get(b, b) if p.written else None)
-        scratch = self._scratch(k)
-        nothing = (None,) * len(scratch)
-        places = (*(self.places[b] for b in kernel.buffers), *scratch)
-        return Call(kernel, places, phase, (*reads, *nothing), (*writes, *nothing))
+                kernel = merge_buffers(kernel, old, value)  # type: ignore[arg-type]
+                over[old] = value
+        uses = []
+        for v, p in zip(kernel.buffers, kernel.params, strict=True):
+            read = v if not p.written or v in over else None
+            uses.append(Use(self.arrays[v], read, over.get(v, v) if p.written else None))
+        uses += [Use(b) for b in self.scratch[k]]
+        reads = tuple(v for v in self.outline.tasks[k].reads if v in task.reads)
+        return Run(kernel, tuple(uses), self.outline.phase(k), reads)
 
-    def _copy(self, new: int, place: Place) -> Call:
-        """The copy of a finished value into the state."""
-        places, size = (place, self.places[new]), self.graph[new].nbytes
-        return Call(None, places, Phase.COPY, (None, new), (new, None), size)
 
-    def _phase(self, k: int) -> Phase:
-        """Forward until a gradient is computed; a kernel that only replaces state is no turn."""
-        derives = {self.graph[i].of is not None for i in self.kernels[k].nodes}
-        made = (i for i, writer in self.writer.items() if writer == k)
-        roles = (self.roles.outputs.get(i) for i in made)
-        if all(role is not None and role.kind == "state" for role in roles):
-            return Phase.BACKWARD if True in derives else Phase.UPDATE
-        if derives == {True, False}:
-            return Phase.TURN
-        return Phase.BACKWARD if True in derives else Phase.FORWARD
+def _as_done(task: Task, action: Action) -> Task:
+    """The task with what its kernel reads and writes in fact."""
+    if not isinstance(action, Kernel):
+        return task
+    params = list(zip(action.buffers, action.params, strict=True))
+    reads = tuple(v for v, p in params if not p.written)
+    writes = tuple(v for v, p in params if p.written)
+    if not {*reads} <= {*task.reads} or {*writes} != {*task.writes}:
+        raise PlanError(f"`{action.name}` does another task than {task}: {reads}, {writes}")
+    return replace(task, reads=reads, writes=writes)
+
+
+def _pairs(outline: Outline, task: Task, action: Action) -> list[Pair]:
+    """The values (input, output) of a task of which one may be written over the other.
+
+    What a loop's value begins with ends with its copy, unless a turn reads it as something else.
+    """
+    if isinstance(action, Kernel):
+        return [(action.buffers[i], action.buffers[o]) for i, o in in_place_pairs(action)]
+    if not isinstance(action, Repeat):
+        return []
+    made = {outline.arrays[v]: v for v in task.writes}
+    read = [v for source, v in action.sources.items() if source not in action.carries]
+    read += [copy.value for copy in action.starts]
+    return [
+        (c.value, made[c.target])
+        for c in action.starts
+        if c.target in made and read.count(c.value) == 1 and c.source.nbytes == c.target.nbytes
+    ]
+
+
+def _is_there(copy: Copy, memory: MemoryPlan) -> bool:
+    """Whether source and target of a copy have become one."""
+    planned = memory.by_id.get(copy.target)
+    over = planned is not None and planned.over is copy.source
+    return over or copy.source == copy.target
+
+
+def _scratch(action: Action) -> tuple[Buffer, ...]:
+    """What an action needs of the arena while it runs."""
+    if isinstance(action, Kernel):
+        return tuple(Buffer(p.name, p.dtype, p.shape, "scratch") for p in action.scratch)
+    size = 0 if isinstance(action, Guard) else frame_bytes(action)
+    return (Buffer("frame", u8.dtype, (size,), "scratch"),) if size else ()
+
+
+def _storage(buffer: Buffer, outside: bool, label: str = "") -> Storage:
+    kind: Literal["arena", "state", "io"] = "io"
+    if buffer.in_arena and not outside:
+        kind = "arena"
+    elif buffer.home in ("state", "constant"):
+        kind = "state"
+    shape = short(buffer.dtype, buffer.shape)
+    return Storage(buffer, buffer.nbytes, shape=shape, kind=kind, label=label or buffer.name)
+
+
+def _in_order(after: Mapping[TaskId, Iterable[TaskId]]) -> list[int]:
+    """The tasks by number, but each after what must precede it."""
+    missing = {int(k): {int(a) for a in before} for k, before in after.items()}
+    followers: dict[int, list[int]] = {k: [] for k in missing}
+    for k, before in missing.items():
+        for a in before:
+            followers[a].append(k)
+    ready = [k for k, before in missing.items() if not before]
+    heapify(ready)
+    order: list[int] = []
+    while ready:
+        k = heappop(ready)
+        order.append(k)
+        for follower in followers[k]:
+            missing[follower].remove(k)
+            if not missing[follower]:
+                heappush(ready, follower)
+    if len(order) < len(missing):
+        raise PlanError("tasks wait for one another")
+    return order

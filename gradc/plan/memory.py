@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from . import offsets as packing
-from .offsets import Buffer, PlanError, StorageId, round_up
+from .offsets import PlanError, Region, StorageId, round_up
 from .order import InPlace, Task, TaskId, lifetimes, overlays
 
 ALIGNMENT = 64
@@ -335,14 +335,14 @@ def _regions(
     arena: Mapping[StorageId, Storage],
     spans: Mapping[StorageId, tuple[int, int]],
     over: Mapping[StorageId, StorageId],
-) -> list[Buffer]:
+) -> list[Region]:
     """What is placed: a buffer for each chain, as large as its first storage, live throughout."""
     ends: dict[StorageId, int] = {}
     for key in arena:
         root = _root(key, over)
         ends[root] = max(ends.get(root, 0), spans[key][1])
     return [
-        Buffer(root, arena[root].size, arena[root].alignment, spans[root][0], end)
+        Region(root, arena[root].size, arena[root].alignment, spans[root][0], end)
         for root, end in ends.items()
     ]
 

@@ -45,7 +45,7 @@ class PlanError(AssertionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Buffer:
+class Region:
     """`size` bytes at a multiple of `alignment` (a power of two), live on steps [first, last)."""
 
     id: StorageId
@@ -66,13 +66,13 @@ def round_up(size: int, alignment: int) -> int:
     return (size + alignment - 1) & -alignment
 
 
-def arena_bytes(buffers: Sequence[Buffer], offsets: Mapping[StorageId, int]) -> int:
+def arena_bytes(buffers: Sequence[Region], offsets: Mapping[StorageId, int]) -> int:
     """The bytes the arena needs, a multiple of the least alignment."""
     tops = (offsets[b.id] + b.size for b in _occupying(buffers))
     return round_up(max(tops, default=0), _grain(buffers))
 
 
-def lower_bound(buffers: Sequence[Buffer]) -> int:
+def lower_bound(buffers: Sequence[Region]) -> int:
     """The most bytes live at any one step: no plan of these lifetimes can be smaller.
 
     Every offset is a multiple of the least alignment, so sizes count rounded up to it.
@@ -88,7 +88,7 @@ def lower_bound(buffers: Sequence[Buffer]) -> int:
 
 
 def check(
-    buffers: Sequence[Buffer], offsets: Mapping[StorageId, int], capacity: int | None = None
+    buffers: Sequence[Region], offsets: Mapping[StorageId, int], capacity: int | None = None
 ) -> None:
     """Look at every pair of buffers again; raises `PlanError` that names the offending two.
 
@@ -121,7 +121,7 @@ def check(
 
 
 def place(
-    buffers: Sequence[Buffer],
+    buffers: Sequence[Region],
     *,
     search_buffers: int = SEARCH_BUFFERS,
     search_nodes: int = SEARCH_NODES,
@@ -145,19 +145,19 @@ def place(
     return offsets
 
 
-def _occupying(buffers: Iterable[Buffer]) -> list[Buffer]:
+def _occupying(buffers: Iterable[Region]) -> list[Region]:
     """The buffers that take any room at all."""
     return [b for b in buffers if b.size > 0 and b.last > b.first]
 
 
-def _grain(buffers: Iterable[Buffer]) -> int:
+def _grain(buffers: Iterable[Region]) -> int:
     """The least alignment: every offset is a multiple of it."""
     return min((b.alignment for b in _occupying(buffers)), default=1)
 
 
-def _apart(buffers: Sequence[Buffer]) -> Iterator[list[Buffer]]:
+def _apart(buffers: Sequence[Region]) -> Iterator[list[Region]]:
     """The buffers in groups that share no step: each is a problem of its own."""
-    group: list[Buffer] = []
+    group: list[Region] = []
     end = 0
     for b in sorted(buffers, key=lambda b: (b.first, b.last, b.size, b.alignment)):
         if group and b.first >= end:
@@ -182,7 +182,7 @@ class _Problem:
     bound: int  # of all groups: no use in being lower
 
     @staticmethod
-    def of(group: Sequence[Buffer], grain: int, bound: int) -> _Problem:
+    def of(group: Sequence[Region], grain: int, bound: int) -> _Problem:
         size = np.array([round_up(b.size, grain) for b in group], dtype=np.int64)
         alignment = np.array([b.alignment for b in group], dtype=np.int64)
         born = np.array([b.first for b in group], dtype=np.int64)

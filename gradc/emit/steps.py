@@ -1,0 +1,205 @@
+"""The steps of a block as C: calls, copies, loops, branches, and the arrays that they are handed.
+
+Enters: a planned block, the functions of its kernels, the names of what lies outside the arena.
+Leaves: statements in a writer. Always holds: one step is one statement, and a loop reads as a loop;
+the pointers into the arena stand as a table before the steps that use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..cnames import Names, identifier
+from ..dtypes import c_name, item_bytes
+from ..index import Index, Var, at, replace_vars
+from ..plan.buffers import Array, Buffer, View
+from ..plan.steps import (
+    Block,
+    Branch,
+    Copy,
+    Guard,
+    Path,
+    Phase,
+    Repeat,
+    Run,
+    Step,
+    arrays_of,
+    blocks_of,
+    offsets_of,
+    walk,
+)
+from .entry import Entry
+from .expressions import index_text
+from .interface import Interface
+from .passing import operands
+from .writer import Writer
+
+PHASES = {
+    Phase.FORWARD: "forward pass",
+    Phase.TURN: "the forward pass ends in the loss, where the backward pass begins",
+    Phase.BACKWARD: (
+        "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
+    ),
+    Phase.UPDATE: "the rest of the state",
+    Phase.COPY: "new values of the state that could not be written in place",
+}
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What is printed already. `kernels` names the function of each call, with its first and last
+    line, `constants` the array of each constant; `made_for` is the name of the kernel that a
+    function was printed for, and `order` says which of a kernel's parameters is its first, second,
+    ... one.
+    """
+
+    kernels: Mapping[tuple[str, Path], tuple[str, int, int]]
+    constants: Mapping[Buffer, str]
+    made_for: Mapping[str, str]
+    order: Mapping[str, tuple[int, ...]]
+
+
+class StepPrinter:
+    """Prints the steps of one entry point. `members` is what arrays of the state are called."""
+
+    def __init__(
+        self,
+        interface: Interface,
+        functions: Functions,
+        e: Entry,
+        names: Names,
+        members: Mapping[Buffer, str],
+    ) -> None:
+        self.interface = interface
+        self.functions = functions
+        self.e = e
+        self.names = names
+        self.called = dict(members)
+        self.offsets = offsets_of(e.plan)
+        self.counters: dict[Var, Index] = {}
+
+    def pointers(self, w: Writer, block: Block) -> bool:
+        """The table of the arena: a pointer for each buffer of a block that is used; whether there
+        are any.
+        """
+        planned_of, rows = block.memory.by_id, []
+        used = {b for b in _used(block) if b in planned_of}
+        for b in sorted(used, key=lambda b: (planned_of[b].first, planned_of[b].name)):
+            planned = planned_of[b]
+            self.called[b] = self.names.fresh(identifier(b.name))
+            field, start = self.interface.arena_field(b.dtype), self.offsets[b]
+            where = f"&arena->{field}[{start // item_bytes(b.dtype)}]"
+            if isinstance(planned.over, Buffer) and planned.over in used:
+                where = self.called[planned.over]
+            first, last = planned.first + 1, planned.last
+            live = f"calls {first}-{last}" if first < last else f"call {first}"
+            shown = f"{list(b.shape)}, {live}" if b.shape else live
+            rows.append((f"{c_name(b.dtype)} *const {self.called[b]} = {where};", shown))
+        w.table(rows)
+        return bool(rows)
+
+    def steps(self, w: Writer, block: Block, above: Path = ()) -> None:
+        """Every step, with a comment where a phase begins."""
+        phase: Phase | None = None
+        for k, step in enumerate(block.steps):
+            if step.phase is not phase and self.e.updates and not above:
+                w.comment(PHASES[step.phase])
+            phase = step.phase
+            self.step(w, step, block, (*above, k))
+
+    def step(self, w: Writer, step: Step, block: Block, path: Path) -> None:
+        match step:
+            case Run():
+                self._call(w, step, block, path)
+            case Copy():
+                self._copy(w, step)
+            case Repeat():
+                for copy in step.starts:
+                    self._copy(w, copy)
+                with w.block(self._loop_head(step)):
+                    self._inner(w, step.block, (*path, 0))
+            case Branch():
+                first, second = step.blocks
+                with w.block(f"if ({self._element(step.test)})"):
+                    self._inner(w, first, (*path, 0))
+                if second.steps:
+                    with w.block("else"):
+                        self._inner(w, second, (*path, 1))
+            case Guard():
+                with w.block(f"if ({self._element(step.fault)})"):
+                    w.line(f"return {self.interface.refusal(self.e, step)};")
+            case _:
+                assert_never(step)
+
+    def _call(self, w: Writer, run: Run, block: Block, path: Path) -> None:
+        name = self.functions.kernels[(self.e.name, path)][0]
+        if self.functions.made_for[name] != run.kernel.name:
+            w.comment(f"{run.kernel.name}, which is the same function on other arrays:")
+        arrays = {o.position: o.array for o in operands(run, block)}
+        args = [self._expression(arrays[position]) for position in self.functions.order[name]]
+        w.call(name, args, ";", run.kernel.nodes)
+
+    def _copy(self, w: Writer, copy: Copy) -> None:
+        w.need("string.h")
+        target, source = self._expression(copy.target), self._expression(copy.source)
+        w.line(f"memcpy({target}, {source}, {copy.source.nbytes});")
+
+    def _loop_head(self, step: Repeat) -> str:
+        counter = Var(self.names.fresh(step.var.name), step.var.extent)
+        self.counters[step.var] = at(counter)
+        if step.reverse:
+            return f"for (size_t {counter.name} = {counter.extent}; {counter.name}-- > 0;)"
+        return (
+            f"for (size_t {counter.name} = 0; {counter.name} < {counter.extent}; ++{counter.name})"
+        )
+
+    def _inner(self, w: Writer, block: Block, path: Path) -> None:
+        self.pointers(w, block)
+        self.steps(w, block, path)
+
+    # Arrays
+
+    def _expression(self, array: Array) -> str:
+        """An array as an argument; a number that is passed by value as itself."""
+        name = self._name(array.base)
+        if isinstance(array, Buffer):
+            return name
+        return f"&{name}[{index_text(self._first(array))}]"
+
+    def _element(self, array: Array) -> str:
+        """The only element of an array."""
+        if isinstance(array, View):
+            return f"{self._name(array.base)}[{index_text(self._first(array))}]"
+        by_value = array.home == "argument" and not array.shape
+        return self._name(array) if by_value else f"*{self._name(array)}"
+
+    def _first(self, view: View) -> Index:
+        return replace_vars(view.first, self.counters)
+
+    def _name(self, b: Buffer) -> str:
+        e = self.e
+        match b.home:
+            case "constant":
+                return self.functions.constants[b]
+            case "output" if e.returns_value:
+                return f"&{e.outputs[0].identifier}"
+            case "argument":
+                return e.args[b.number].identifier
+            case "output":
+                return e.outputs[b.number].identifier
+        return self.called[b]
+
+
+def _used(block: Block) -> set[Buffer]:
+    """The buffers that steps are handed, here and in blocks inside."""
+    found: set[Buffer] = set()
+    for _, step, own in walk(block):
+        if isinstance(step, Run):
+            found.update(o.array.base for o in operands(step, own))
+        else:
+            found.update(array.base for array in arrays_of(step))
+        if blocks_of(step) and isinstance(step, (Repeat, Branch)) and step.frame is not None:
+            found.discard(step.frame)
+    return found
