@@ -1,11 +1,13 @@
-"""Generated C under the address and undefined-behaviour sanitizers, without Python around it.
+"""Generated C without Python around it: under the sanitizers, or all of it in static memory.
 
 A harness in C reads the inputs of every entry point from a file and writes the results to another.
 Every array, the arena and the state are heap blocks of their exact size, so a byte read or written
 past one of them ends the program; what is to be written first holds NaN. Of programs that are
 compiled within `poisoned_arena`, each kernel finds all of the arena poisoned but the buffers it is
-handed. Enters: a program and its inputs. Leaves: what the program computes. Always holds: an error
-of a sanitizer is an `AssertionError` with its report.
+handed. In static memory, state and arena are objects that are declared with their types, and the
+program is part of the harness's own translation unit, so that the compiler knows all it may.
+Enters: a program and its inputs. Leaves: what the program computes. Always holds: an error of a
+sanitizer is an `AssertionError` with its report.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from gradc.program.core import Core
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 FLAGS = ("-std=c11", "-O1", "-g1", "-ffp-contract=fast", "-D_POSIX_C_SOURCE=200112L")
+STATIC_FLAGS = (
+    "-std=c11", "-O3", "-ffp-contract=fast", "-D_POSIX_C_SOURCE=200112L", "-fstrict-aliasing",
+    "-Wstrict-aliasing=2", "-Wall", "-Wextra", "-Werror",
+)  # fmt: skip
 NATIVE = "-mcpu=native" if os.uname().machine in ("aarch64", "arm64") else "-march=native"
 TARGETS = {"native": (NATIVE,), "avx2": (NATIVE,), "sse": (), "portable": ()}
 
@@ -82,10 +88,10 @@ def poisoned_arena() -> Iterator[None]:
         yield
 
 
-def harness(core: Core) -> str:
+def harness(core: Core, static: bool) -> str:
     """The C program that calls every entry point once, in order."""
     w, name = Writer(), core.compiled.name
-    w.line(f'#include "{name}.h"')
+    w.line(f'#include "{name}.{"c" if static else "h"}"')
     w.lines += HARNESS.splitlines()
     w.nodes += [()] * len(HARNESS.splitlines())
     w.line("int main(int argc, char **argv)")
@@ -94,18 +100,21 @@ def harness(core: Core) -> str:
         w.line('given = fopen(argv[1], "rb");')
         w.line('made = fopen(argv[2], "wb");')
         w.line("if (given == NULL || made == NULL) return 1;")
-        if core.state is not None:
+        if core.state is not None and static:
+            w.line(f"static {name}_state declared_state, *state = &declared_state;")
+            w.line("if (fread(state, sizeof *state, 1, given) != 1) return 3;")
+        elif core.state is not None:
             w.line(f"{name}_state *state = ({name}_state *)block(sizeof *state, 1);")
         for entry in core.compiled.entries:
-            call_entry(w, core, entry)
+            call_entry(w, core, entry, static)
         if core.state is not None:
             w.line("write_out(state, sizeof *state);")
-            w.line("free(state);")
+            w.line("" if static else "free(state);")
         w.line("return fclose(given) | fclose(made);")
     return w.text
 
 
-def call_entry(w: Writer, core: Core, e: Entry) -> None:
+def call_entry(w: Writer, core: Core, e: Entry, static: bool) -> None:
     p = core.compiled.interface
     with w.block(""):
         for a in e.args:
@@ -116,7 +125,9 @@ def call_entry(w: Writer, core: Core, e: Entry) -> None:
         for a in e.pointers:
             kind = c_name(a.dtype)
             w.line(f"{kind} *p_{a.identifier} = ({kind} *)block({a.nbytes}, 0);")
-        if e.arena:
+        if e.arena and static:
+            w.line(f"static {p.arena_type} declared_arena, *arena = &declared_arena;")
+        elif e.arena:
             kind = p.arena_type
             w.line(f"{kind} *arena = ({kind} *)block({e.plan.memory.arena_bytes}, 0);")
         args = {"": [], "state": ["state"], "params": ["&state->params"]}[e.scope]
@@ -132,7 +143,7 @@ def call_entry(w: Writer, core: Core, e: Entry) -> None:
             w.line(f"write_out(p_{a.identifier}, {a.nbytes});")
         for a in (*e.args, *e.pointers):
             w.line(f"free(p_{a.identifier});")
-        w.line(f"{'free(arena);' if e.arena else ''}")
+        w.line("free(arena);" if e.arena and not static else "")
 
 
 def run_sanitized(
@@ -142,33 +153,36 @@ def run_sanitized(
 
     The state of the program, if it has one, is read from `core` and afterwards written to it.
     """
-    if shutil.which(compiler) is None:
-        pytest.skip(f"no {compiler}")
+    options = (*FLAGS, *INTERFACE, *flags, *SANITIZE, f"{core.compiled.name}.c")
+    return _run(core, inputs, (compiler, *options), folder, static=False)
+
+
+def run_in_static_memory(
+    core: Core, inputs: Iterable[Array], compiler: str, flags: tuple[str, ...], folder: Path
+) -> list[list[Array]]:
+    """The same, with state and arena as declared objects; warnings are errors."""
+    return _run(core, inputs, (compiler, *STATIC_FLAGS, *flags), folder, static=True)
+
+
+def _run(
+    core: Core, inputs: Iterable[Array], command: tuple[str, ...], folder: Path, *, static: bool
+) -> list[list[Array]]:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]}")
     for file, text in core.files().items():
         (folder / file).write_text(text, encoding="utf-8")
-    (folder / "harness.c").write_text(harness(core), encoding="utf-8")
+    (folder / "harness.c").write_text(harness(core, static), encoding="utf-8")
     state = [core.state.memory] if core.state is not None else []
     data = b"".join(np.ascontiguousarray(a).tobytes() for a in (*state, *inputs))
     (folder / "given").write_bytes(data)
-    sources = ["harness.c", f"{core.compiled.name}.c"]
-    build = [
-        compiler,
-        *FLAGS,
-        *INTERFACE,
-        *flags,
-        *SANITIZE,
-        "-I.",
-        *sources,
-        "-o",
-        "harness",
-        "-lm",
-    ]
+    build = [*command, "-I.", "harness.c", "-o", "harness", "-lm"]
     environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
-    for command in (build, ["./harness", "given", "made"]):
+    for command_line in (build, ["./harness", "given", "made"]):
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+            command_line, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr[-6000:]}"
+        said = f"{done.stdout}{done.stderr[-6000:]}"
+        assert done.returncode == 0, f"{' '.join(command_line)}\n{said}"
     return results(core, (folder / "made").read_bytes())
 
 

@@ -61,18 +61,24 @@ def array_comment(m: Member) -> str:
 
 
 def write_layout_checks(w: Writer, layout: StateLayout) -> None:
-    """Assertions that the C compiler lays the structs out as planned."""
+    """Assertions that the C compiler lays the structs out as planned: sizes, and every place."""
     state = f"{layout.name}_state"
     sizes = {state: layout.nbytes}
     sizes |= {s.type: s.nbytes for s in layout.sections}
     for type_, size in sorted(sizes.items()):
         w.call("static_assert", [f"sizeof({type_}) == {size}", '"the size is as planned"'], ";")
     w.need("assert.h")
-    for part in layout.parts[1:]:
-        if isinstance(part, Section) or part.size:
-            where = f"offsetof({state}, {part.identifier}) == {part.offset}"
-            w.call("static_assert", [where, '"the place is as planned"'], ";")
+    _write_places(w, state, layout.parts, 0)
+    for type_, section in {s.type: s for s in layout.sections}.items():
+        _write_places(w, type_, section.members, section.offset)
     w.line()
+
+
+def _write_places(w: Writer, type_: str, parts: Sequence[Part], start: int) -> None:
+    for part in parts[1:]:  # the first is where the struct begins
+        if isinstance(part, Section) or part.size:
+            where = f"offsetof({type_}, {part.identifier}) == {part.offset - start}"
+            w.call("static_assert", [where, '"the place is as planned"'], ";")
 
 
 # Initialisation
