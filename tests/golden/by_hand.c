@@ -12,6 +12,8 @@ static_assert(sizeof(by_hand_params) == 12, "the size is as planned");
 static_assert(sizeof(by_hand_state) == 32, "the size is as planned");
 static_assert(offsetof(by_hand_state, step) == 16, "the place is as planned");
 static_assert(offsetof(by_hand_state, seed) == 24, "the place is as planned");
+static_assert(offsetof(by_hand_params, y) == 4, "the place is as planned");
+static_assert(offsetof(by_hand_params, z) == 8, "the place is as planned");
 
 /* loss f32[]; by_hand.py:21
  * loss = (x + y) * z */

@@ -20,6 +20,9 @@ static_assert(sizeof(mnist_state) == 814272, "the size is as planned");
 static_assert(offsetof(mnist_state, momentum) == 407104, "the place is as planned");
 static_assert(offsetof(mnist_state, step) == 814208, "the place is as planned");
 static_assert(offsetof(mnist_state, seed) == 814216, "the place is as planned");
+static_assert(offsetof(mnist_params, fc1_bias) == 401408, "the place is as planned");
+static_assert(offsetof(mnist_params, fc2_weight) == 401920, "the place is as planned");
+static_assert(offsetof(mnist_params, fc2_bias) == 407040, "the place is as planned");
 
 /* fc1_relu f32[64, 128]; mnist.py:28
  * fc1_relu = relu(x @ fc1_weight + fc1_bias) */

@@ -13,6 +13,8 @@ static_assert(sizeof(neuron_params) == 12, "the size is as planned");
 static_assert(sizeof(neuron_state) == 32, "the size is as planned");
 static_assert(offsetof(neuron_state, step) == 16, "the place is as planned");
 static_assert(offsetof(neuron_state, seed) == 24, "the place is as planned");
+static_assert(offsetof(neuron_params, w1) == 4, "the place is as planned");
+static_assert(offsetof(neuron_params, w2) == 8, "the place is as planned");
 
 /* loss f32[], accuracy f32[], w0 f32[], w1 f32[], w2 f32[]; gradient of neuron.py:17,
  * neuron.py:23, neuron.py:24, neuron.py:33
