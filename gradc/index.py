@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Index:
             return Index()
         return Index(tuple((a, c * k) for a, c in self.terms), self.const * k)
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[int, int]:
         """The least and the greatest value over all values of the loop variables."""
         low = high = self.const
@@ -89,7 +90,7 @@ class Index:
             low, high = low + min(ends), high + max(ends)
         return low, high
 
-    @property
+    @cached_property
     def vars(self) -> frozenset[Var]:
         """The loop variables that it may change with."""
         found: set[Var] = set()
@@ -103,7 +104,7 @@ class Index:
                     found |= atom.index.vars
         return frozenset(found)
 
-    @property
+    @cached_property
     def places(self) -> frozenset[Dyn]:
         """The places within it that only the running program knows."""
         found: frozenset[Dyn] = frozenset()
@@ -112,7 +113,7 @@ class Index:
                 found |= {atom} if isinstance(atom, Dyn) else atom.index.places
         return found
 
-    @property
+    @cached_property
     def affine(self) -> bool:
         """Whether it is a sum of multiples, of loop variables and of places."""
         return all(isinstance(a, (Var, Dyn)) for a, _ in self.terms)

@@ -28,6 +28,7 @@ Array = np.ndarray[Any, Any]
 RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 FLAGS = (
     "-std=c11", "-O1", "-g1", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror",
+    "-ffp-contract=off",
     "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
 )  # fmt: skip
 BLOCK = """
@@ -64,6 +65,7 @@ def compiled(
     arrays: Sequence[Mapping[str, Array]],
     folder: Path,
     compiler: str = "gcc",
+    flags: tuple[str, ...] = (),
 ) -> list[dict[str, Array]]:
     """The same by C, one program for all kernels."""
     if shutil.which(compiler) is None:
@@ -72,7 +74,7 @@ def compiled(
     cases = list(zip(kernels, arrays, strict=True))
     data = b"".join(given[p.name].tobytes() for k, given in cases for p in parameters(k))
     (folder / "given").write_bytes(data)
-    build = [compiler, *FLAGS, f"-I{RUNTIME}", "nests.c", "-o", "nests", "-lm"]
+    build = [compiler, *FLAGS, *flags, f"-I{RUNTIME}", "nests.c", "-o", "nests", "-lm"]
     for command in (build, ["./nests"]):
         done = subprocess.run(
             command, cwd=folder, env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0"},

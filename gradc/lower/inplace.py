@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from ..index import Index, Var
 from .nest import Kernel, Stmt
+from .overlap import disjoint, in_rows, is_once, same
 from .traverse import blocks, loads, stores
 
 Path = tuple[tuple[int, Var], ...]
@@ -73,81 +74,21 @@ def _next(counter: list[int]) -> int:
 
 
 def _safe(read: Access, write: Access) -> bool:
-    return _before(read, write) or _disjoint(read.index, write.index)
-
-
-def _disjoint(a: Index, b: Index) -> bool:
-    """Whether two indices never meet, in whichever iterations: one lies below the other, in memory
-    or within rows of one length that both have as a stride.
-    """
-    if not (a.affine and b.affine):
-        return False
-    if _apart(a.bounds, b.bounds):
-        return True
-    for stride in {abs(k) for index in (a, b) for _, k in index.terms}:
-        rests = [_rest(index, stride).bounds for index in (a, b)]
-        if all(low >= 0 and high < stride for low, high in rests) and _apart(*rests):
-            return True
-    return False
-
-
-def _apart(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return a[1] < b[0] or b[1] < a[0]
-
-
-def _rest(index: Index, stride: int) -> Index:
-    """What is left of an index without whole multiples of a stride."""
-    return Index(tuple((v, k) for v, k in index.terms if k % stride), index.const % stride)
+    return _before(read, write) or disjoint(read.index, write.index)
 
 
 def _before(read: Access, write: Access) -> bool:
     if read.position > write.position:
         return False
-    shared = 0
-    while shared < min(len(read.path), len(write.path)) and read.path[shared] == write.path[shared]:
-        shared += 1
-    if dict(read.index.terms) == dict(write.index.terms) and read.index.const == write.index.const:
+    count = 0
+    while count < min(len(read.path), len(write.path)) and read.path[count] == write.path[count]:
+        count += 1
+    shared = [v for _, v in read.path[:count]]
+    if same(read.index, write.index):
         within = {v for _, v in read.path}
-        return read.index.vars <= within and _is_once(write.index, write.path[:shared])
+        return read.index.vars <= within and is_once(write.index, shared)
     if not shared:
         return True
-    if shared == len(read.path) and shared == len(write.path):
+    if count == len(read.path) and count == len(write.path):
         return False  # one loop, different elements
-    common = [v for _, v in read.path[:shared] if v.extent > 1]
-    steps = [read.index.coefficient(v) for v in common]
-    if steps != [write.index.coefficient(v) for v in common] or min(steps, default=0) <= 0:
-        return False
-    if not (read.index.affine and write.index.affine):
-        return False
-    row = min(steps)
-    rows = Index(tuple(zip(common, steps, strict=True)))
-    return _is_once(rows, (), row) and all(_within_row(a.index, common, row) for a in (read, write))
-
-
-def _is_once(index: Index, loops: Path, width: int = 1) -> bool:
-    """Whether no two iterations of these loops share one of the `width` elements at an index: each
-    variable steps over all that those of smaller steps reach.
-    """
-    if (
-        not index.affine
-        or index.places
-        or any(v.last > v.first and v not in index.vars for _, v in loops)
-    ):
-        return False
-    steps = ((abs(k) * v.step, abs(k) * (v.last - v.first)) for v, k in _affine_terms(index))
-    reach = width - 1
-    for step, span in sorted(steps):
-        if span and step <= reach:
-            return False
-        reach += span
-    return True
-
-
-def _affine_terms(index: Index) -> Iterator[tuple[Var, int]]:
-    return ((v, k) for v, k in index.terms if isinstance(v, Var))
-
-
-def _within_row(index: Index, common: list[Var], step: int) -> bool:
-    rest = Index(tuple((a, k) for a, k in index.terms if a not in common), index.const)
-    low, high = rest.bounds
-    return low >= 0 and high < step
+    return in_rows(read.index, write.index, shared)

@@ -1,6 +1,7 @@
-"""Renaming buffers of a kernel: an output laid over an input becomes one parameter.
+"""Renaming in a kernel: a value, or an output laid over an input, which become one parameter.
 
-Enters: a kernel and two of its buffers. Leaves: the kernel with one parameter for both. Always
+Enters: statements and a name, or a kernel and two of its buffers. Leaves: the same with another
+name, or with one parameter for both. Always
 holds: nothing but names changes; a copy between the two is gone.
 """
 
@@ -21,8 +22,13 @@ def merge_buffers(kernel: Kernel, kept: int, dropped: int) -> Kernel:
     ]
     buffers = list(kernel.buffers)
     del params[drop], buffers[drop]
-    body = _Renamed(old, new).body(kernel.body)
+    body = renamed(kernel.body, old, new)
     return replace(kernel, params=tuple(params), buffers=tuple(buffers), body=body)
+
+
+def renamed(body: tuple[Stmt, ...], old: str, new: str) -> tuple[Stmt, ...]:
+    """The statements with another name in place of one, wherever that occurs."""
+    return body if old == new else _Renamed(old, new).body(body)
 
 
 class _Renamed(Rewrite):
