@@ -22,7 +22,10 @@ from .emit.interface import Interface
 from .emit.layout import Member, StateLayout, lay_out
 from .emit.program import Emitted, ProgramPrinter
 from .graph import Graph, verify
+from .lower.alike import once_each
 from .lower.cuts import cut_loops
+from .lower.forward import forward_stores
+from .lower.hoist import hoist_invariants
 from .lower.kernels import lower_group
 from .lower.naming import KernelNames
 from .lower.nest import Kernel
@@ -152,12 +155,16 @@ def planned(job: Job) -> None:
     job.plan = bind(job.outline, job.kernels)
 
 
-def loops_cut(job: Job) -> None:
-    """Loops are cut where their tests change; only now, since a test cut away hides what may lie
+def nests(apply: Callable[[Kernel], Kernel]) -> Callable[[Job], None]:
+    """A pass on the loop nest of every kernel; only now, since a test cut away hides what may lie
     over what.
     """
-    assert job.plan is not None
-    job.plan = map_kernels(job.plan, cut_loops)
+
+    def stage(job: Job) -> None:
+        assert job.plan is not None
+        job.plan = map_kernels(job.plan, once_each(apply))
+
+    return stage
 
 
 STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
@@ -171,7 +178,9 @@ STAGES: tuple[tuple[str, Callable[[Job], None]], ...] = (
     ("outline", outlined),
     ("lower", lowered),
     ("plan", planned),
-    ("cut", loops_cut),
+    ("cut", nests(cut_loops)),
+    ("hoist", nests(hoist_invariants)),
+    ("forward", nests(forward_stores)),
 )
 BEFORE_LAYOUT = 4
 

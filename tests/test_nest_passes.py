@@ -9,15 +9,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hand_nests import compiled
-from random_nests import Arrays, arrays, draw_nest
+from random_nests import PARAMS, Arrays, arrays, draw_nest
 
+from gradc.dtypes import F32
+from gradc.index import Index, Var, at
 from gradc.lower.cuts import cut_loops
 from gradc.lower.execute import execute
 from gradc.lower.forward import forward_stores
 from gradc.lower.hoist import hoist_invariants
 from gradc.lower.inplace import in_place_pairs
-from gradc.lower.nest import Kernel
+from gradc.lower.nest import (
+    Apply,
+    Array,
+    Assign,
+    Declare,
+    For,
+    If,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Ref,
+    Stmt,
+    Store,
+)
 from gradc.lower.rename import merge_buffers
+from gradc.lower.traverse import walk
 from gradc.lower.unused import without_unused
 
 PASSES: dict[str, Callable[[Kernel], Kernel]] = {
@@ -70,3 +87,102 @@ def test_random_nests_are_the_same_in_c(compiler: str, tmp_path: Path):
     ):
         made = [found[p.name].tolist() for p in kernel.params if p.written]
         np.testing.assert_array_equal(made, run(kernel, before), str(kernel))
+
+
+# What each pass is for ---
+
+I, J = Var("i", 4), Var("j", 6)
+HERE = at(I) * 6 + at(J)
+X_AT = Let("x_at", Load("a", HERE, F32))
+V = Ref("x_at", F32)
+
+
+def kernel(*body: Stmt) -> Kernel:
+    return Kernel("k", PARAMS, tuple(range(len(PARAMS))), body, (1,))
+
+
+def rows(*body: Stmt) -> For:
+    return For(I, (For(J, body),))
+
+
+ROW = Let("row", Load("b", at(I), F32))
+TOTAL = Let("total", Apply("add", (Ref("row", F32), Literal(1.0, F32)), F32))
+STORE = Store("y", HERE, Ref("total", F32))
+HOISTED = {
+    "to where it changes": (rows(ROW, TOTAL, STORE), ["row", "total"], []),
+    "out of all loops": (rows(Let("x_at", Load("a", Index(), F32)), STORE), [], ["x_at"]),
+    "not past a store to what it reads": (rows(Let("v", Load("y", at(I), F32)), STORE), [], []),
+    "not out of a test": (rows(If(((at(J), 1, 2),), (ROW, TOTAL, STORE))), [], []),
+    "not out of a loop that may not run": (
+        For(Var("j", 4), (For(I, (X_AT,), high=at(Var("j", 4))),)), [], []
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOISTED)
+def test_invariants_leave_their_loops(name: str):
+    """`row` and `total` are those before the inner loop, then those before the outer one."""
+    loop, *wanted = HOISTED[name]
+    made = hoist_invariants(kernel(loop)).body
+    outer = next(s for s in made if isinstance(s, For))
+    found = [[s.name for s in body if isinstance(s, Let)] for body in (outer.body, made)]
+    assert found == wanted
+
+
+def test_values_that_leave_for_one_scope_have_names_of_their_own():
+    twice = tuple(For(J, (replace(ROW, expr=Load("b", Index((), k), F32)),)) for k in (1, 2))
+    made = hoist_invariants(kernel(*twice))
+    assert {s.name for s in made.body if isinstance(s, Let)} == {"row", "row_2"}
+
+
+ARRAY = Array("kept", F32, 6, None)
+FORWARDED = {
+    "a load of what is stored": (
+        rows(X_AT, Store("y", HERE, V), Let("again", Load("y", HERE, F32)),
+             Store("z", HERE, Ref("again", F32))), 1,
+    ),
+    "a load for the second time": (
+        rows(X_AT, Let("again", Load("a", HERE, F32)), Store("z", HERE, Ref("again", F32))), 1
+    ),
+    "what an array keeps": (
+        For(I, (ARRAY, For(J, (X_AT, Store("kept", at(J), V), Let("w", Load("kept", at(J), F32)),
+                               Store("z", HERE, Ref("w", F32)))))), 1,
+    ),
+    "what is stored last": (
+        rows(Let("v", Load("y", HERE, F32)), Store("y", HERE, Literal(2.0, F32)),
+             Let("w", Load("y", HERE, F32)), Store("z", HERE, Ref("w", F32))), 0,
+    ),
+    "not past a store that may meet it": (
+        rows(Let("v", Load("y", HERE, F32)), Store("y", at(J), Ref("v", F32)),
+             Let("w", Load("y", HERE, F32)), Store("z", HERE, Ref("w", F32))), 2,
+    ),
+    "past a store to a neighbour": (
+        rows(Let("v", Load("y", HERE, F32)), Store("y", HERE + 1, Ref("v", F32)),
+             Let("w", Load("y", HERE, F32)), Store("z", HERE, Ref("w", F32))), 1,
+    ),
+    "not a variable that changes": (
+        (Declare("m", F32, Literal(0.0, F32)), Store("y", Index(), Ref("m", F32)),
+         Assign("m", Literal(3.0, F32)), Let("w", Load("y", Index(), F32)),
+         Store("z", Index(), Ref("w", F32))), 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORWARDED)
+def test_what_is_at_hand_is_not_read(name: str):
+    body, loads_left = FORWARDED[name]
+    before = kernel(*(body if isinstance(body, tuple) else (body,)))
+    made = forward_stores(before)
+    left = [s for s in walk(made.body) if isinstance(s, Let) and isinstance(s.expr, Load)]
+    assert len(left) == loads_left, str(made)
+    given = arrays(0) | {"y": np.zeros(25, np.float32)[:24]}
+    if "neighbour" not in name:
+        assert run(made, given) == run(before, given)
+
+
+def test_an_array_that_nobody_reads_any_more_goes():
+    body, _ = FORWARDED["what an array keeps"]
+    made = forward_stores(kernel(body))
+    assert not any(
+        isinstance(s, Array) or getattr(s, "buffer", "") == "kept" for s in walk(made.body)
+    )

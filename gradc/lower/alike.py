@@ -1,24 +1,60 @@
 """Which kernels are one function, whatever their values are called.
 
-Enters: a kernel. Leaves: its `signature`. Always holds: kernels of one signature do the same with
+Enters: a kernel. Leaves: its `signature`; a pass that is
+run once for kernels of one signature. Always holds: kernels of one signature do the same with
 their parameters, in the same order; names, titles, shapes and graph nodes are no part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import cached_property
 
 from ..index import Atom, Dyn, Index, Var
-from .nest import Kernel
+from .nest import Kernel, Stmt
 from .traverse import Rewrite
 
 
-def signature(kernel: Kernel) -> Hashable:
+@dataclass(frozen=True)
+class Signature:
+    """A form of a kernel that tells nothing of its names; its hash is computed once."""
+
+    interface: tuple[Hashable, ...]
+    body: tuple[Stmt, ...]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.interface, self.body))
+
+
+def once_each(apply: Callable[[Kernel], Kernel]) -> Callable[[Kernel], Kernel]:
+    """A pass that looks at one of the kernels that are alike, and at the others only if that one
+    is another kernel behind it.
+    """
+    changes: dict[Hashable, bool] = {}
+
+    def applied(kernel: Kernel) -> Kernel:
+        known = changes.get(kernel.signature)
+        if known is False:
+            return kernel
+        made = apply(kernel)
+        if known is None:
+            known = changes[kernel.signature] = made.body != kernel.body
+        return made if known else kernel
+
+    return applied
+
+
+def signature(kernel: Kernel) -> Signature:
     """Equal for two kernels that can be one C function."""
     numbered = _Numbered()
     params = (*kernel.params, *kernel.scratch)
     interface = tuple((numbered.name(p.name), p.dtype, p.size, p.written, p.scalar) for p in params)
-    return interface, numbered.body(kernel.body)
+    return Signature(interface, numbered.body(kernel.body))
 
 
 class _Numbered(Rewrite):

@@ -72,8 +72,8 @@ class _Known(Scope):
             if isinstance(made, Declare):
                 self.mutable.add(made.name)
             self.forget(stores(made))
-            if isinstance(made, Store) and self._lasts(made.expr):
-                self.elements[made.buffer, made.index] = made.expr
+            if isinstance(made, Store) and isinstance(made.expr, (Ref, Literal)):
+                self._store(made, made.expr)
         return tuple(out)
 
     def _load(self, s: Let, e: Load, out: list[Stmt]) -> None:
@@ -85,8 +85,9 @@ class _Known(Scope):
         out.append(made)
         self.elements[e.buffer, e.index] = Ref(made.name, e.dtype)
 
-    def _lasts(self, value: Simple) -> bool:
-        return isinstance(value, Literal) or value.name not in self.mutable
+    def _store(self, s: Store, value: Simple) -> None:
+        if isinstance(value, Literal) or value.name not in self.mutable:
+            self.elements[s.buffer, s.index] = value
 
     def forget(self, written: Iterable[Access]) -> None:
         for a in written:

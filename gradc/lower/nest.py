@@ -9,9 +9,10 @@ so by `traverse`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from ..dtypes import DType
@@ -333,6 +334,13 @@ class Kernel:
     scratch: tuple[Param, ...] = ()
     title: str = ""
     notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def signature(self) -> Hashable:
+        """Equal for two kernels that can be one C function, whatever their values are called."""
+        from .alike import signature
+
+        return signature(self)
 
     def __str__(self) -> str:
         from .listing import listing
