@@ -40,7 +40,7 @@ BUILDS = {
     "sanitized": SANITIZERS,
 }
 
-HEADERS = ("gradc_convert.h", "gradc_math.h", "gradc_random.h")
+HEADERS = ("gradc_convert.h", "gradc_math.h", "gradc_random.h", "gradc_simd.h")
 FLOAT_FUNCTIONS = "expf expm1f logf log1pf tanhf sigmoidf erff sinf cosf".split()
 
 
