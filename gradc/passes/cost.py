@@ -37,8 +37,8 @@ LARGE_BYTES = 1024 * 1024
 """A matrix of so many bytes is read in copied panels: its rows lie in different pages, and, where
 their distance is a power of two, in a few sets of the first-level cache."""
 
-SUMS_BYTES = 2048
-"""A row of sums, where a product is computed row by row."""
+SUMS_BYTES = 4096
+"""The sums of a few rows, where a product is computed row by row."""
 
 MANY_ROWS = 96
 """Rows of the other operand for which such a copy pays."""
