@@ -14,7 +14,7 @@ from typing import assert_never
 from ..cnames import Names, identifier
 from ..dtypes import c_name, item_bytes
 from ..index import Index, Var, at, replace_vars
-from ..plan.buffers import Array, Buffer, View
+from ..plan.buffers import Array, Buffer
 from ..plan.steps import (
     Block,
     Branch,
@@ -125,7 +125,7 @@ class StepPrinter:
                 with w.block(f"if ({self._element(step.test)})"):
                     self._inner(w, first, (*path, 0))
                 if second.steps:
-                    with w.block("else"):
+                    with w.otherwise():
                         self._inner(w, second, (*path, 1))
             case Guard():
                 with w.block(f"if ({self._element(step.fault)})"):
@@ -164,19 +164,18 @@ class StepPrinter:
     def _expression(self, array: Array) -> str:
         """An array as an argument; a number that is passed by value as itself."""
         name = self._name(array.base)
-        if isinstance(array, Buffer):
-            return name
-        return f"&{name}[{index_text(self._first(array))}]"
+        first = self._first(array)
+        return f"&{name}[{index_text(first)}]" if first != Index() else name
 
     def _element(self, array: Array) -> str:
         """The only element of an array."""
-        if isinstance(array, View):
-            return f"{self._name(array.base)}[{index_text(self._first(array))}]"
-        by_value = array.home == "argument" and not array.shape
-        return self._name(array) if by_value else f"*{self._name(array)}"
+        name, buffer, first = self._name(array.base), array.base, self._first(array)
+        if first != Index():
+            return f"{name}[{index_text(first)}]"
+        return name if buffer.home == "argument" and not buffer.shape else f"*{name}"
 
-    def _first(self, view: View) -> Index:
-        return replace_vars(view.first, self.counters)
+    def _first(self, array: Array) -> Index:
+        return replace_vars(array.first, self.counters)
 
     def _name(self, b: Buffer) -> str:
         e = self.e

@@ -58,6 +58,15 @@ class Writer:
         self.line(end)
 
     @contextmanager
+    def otherwise(self) -> Iterator[None]:
+        """The other side of the `if` whose block has just ended."""
+        self.lines[-1] += " else {"
+        self._depth += 1
+        yield
+        self._depth -= 1
+        self.line("}")
+
+    @contextmanager
     def loop(
         self,
         name: str,

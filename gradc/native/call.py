@@ -124,7 +124,7 @@ def compile_call(
         f"    {'_result' if e.returns_value else '_status'} = _function({', '.join(call)})",
         *(f"    {line}" for line in after),
     ]
-    if e.checks:
+    if e.checks or e.guards:
         body += ["if _status:", f"    _diagnose(({_listed(values)}))"]
     body.append(f"return {form.expression(results)}")
     text = "\n".join([

@@ -81,7 +81,13 @@ class NativeEntry:
         return value.copy() if np.may_share_memory(value, self.written) else value
 
     def diagnose(self, values: Sequence[Any]) -> None:
-        """Raise: the C refused the arguments, since an integer lay outside what it may be."""
+        """Raise: the C refused the arguments, since an integer lay outside what it may be, or one
+        that it computed of them.
+        """
         check_ranges(self.entry, values)
+        if self.entry.guards:
+            ranges = [f"`{g.what}` within {g.lower}..{g.upper - 1}" for g in self.entry.guards]
+            message = f"`{self.name}` computed an integer out of range and wrote nothing"
+            raise fail(DataError, "GC424", message, notes=(f"it wants {', '.join(ranges)}",))
         message = f"`{self.name}` refused its arguments, which have changed since"
         raise fail(DataError, "GC419", message, helps=("do not write to arrays during a call",))

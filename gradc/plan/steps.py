@@ -97,6 +97,10 @@ class Repeat:
     frame: Buffer | None = None
     phase: Phase = Phase.FORWARD
 
+    def __post_init__(self) -> None:
+        if (self.var.first, self.var.step) != (0, 1):
+            raise ValueError(f"turns are counted from 0, one by one, not as {self.var}")
+
     @property
     def label(self) -> str:
         return f"loop over {self.var.name}"
