@@ -175,4 +175,4 @@ def stop_gradient(x: Any) -> Any:
 
     The values are the same; its gradient is zero.
     """
-    return map_leaves(lambda v: v.stop_gradient() if isinstance(v, Value) else v, x)
+    return map_leaves(lambda v: v.elementwise("stop_gradient") if isinstance(v, Value) else v, x)

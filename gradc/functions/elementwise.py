@@ -99,7 +99,8 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 
 @traces(np.round, np.around)
 def _round_to(x: Value, decimals: int = 0) -> Array:
-    return (x * 10.0**decimals).round() / 10.0**decimals if decimals else x.round()
+    scale = 10.0**decimals
+    return (x * scale).elementwise("round") / scale if decimals else x.elementwise("round")
 
 
 def _eager_astype(x: Any, dtype: object) -> Any:

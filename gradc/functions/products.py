@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..trace import Value, error
-from ..trace.methods import axes_in_order
+from ..trace.axes import axes_in_order
 from ..trace.methods import matmul as traced_matmul
 from .dispatch import Array, traces
 

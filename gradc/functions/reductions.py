@@ -15,7 +15,7 @@ import numpy as np
 from ..dtypes import F64, is_float
 from ..errors import UnsupportedError, user_errors
 from ..trace import Value, error
-from ..trace.methods import normal_axes
+from ..trace.axes import normal_axes
 from . import elementwise
 from .dispatch import Array, Axis, traces
 from .shapes import squeeze
@@ -146,7 +146,8 @@ def var(
     x = x if is_float(x.dtype) else x.astype(F64)
     count = math.prod(x.shape[i] for i in normal_axes(axis, x.ndim))
     deviation = x - x.mean(axis, keepdims=True)
-    return deviation.square().sum(axis, keepdims=keepdims) / (count - (correction or ddof))
+    squares = deviation.elementwise("square").sum(axis, keepdims=keepdims)
+    return squares / (count - (correction or ddof))
 
 
 @traces(np.std, eager=lambda *args, **kwargs: np.sqrt(_eager_var(*args, **kwargs)))
@@ -170,11 +171,11 @@ def _norm(x: Value, ord: object = None, axis: Axis = None, keepdims: bool = Fals
     axes = normal_axes(axis, x.ndim)
     vectors, matrices = len(axes) == 1, len(axes) == 2
     if ord is None or (ord == 2 and vectors) or (ord == "fro" and matrices):
-        return _root(x.square().sum(axis, keepdims=keepdims))
+        return _root(x.elementwise("square").sum(axis, keepdims=keepdims))
     if ord == 1 and vectors:
-        return x.abs().sum(axis, keepdims=keepdims)
+        return x.elementwise("abs").sum(axis, keepdims=keepdims)
     if ord == math.inf and vectors:
-        return x.abs().max(axis, keepdims=keepdims)
+        return x.elementwise("abs").max(axis, keepdims=keepdims)
     kind = "a vector" if vectors else "a matrix" if matrices else f"{len(axes)} axes"
     raise error(
         UnsupportedError,

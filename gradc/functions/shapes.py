@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ShapeError
-from ..trace import NUMPY_FUNCTIONS, Value, error, lifted, owner_of, promoted
-from ..trace.methods import axes_in_order, normal_axes, normal_axis
+from ..trace import NUMPY_FUNCTIONS, Value, error, lifted, promoted
+from ..trace.axes import axes_in_order, normal_axes, normal_axis
 from .dispatch import Array, Axis, traces, values_in
 from .elementwise import where
 
@@ -122,8 +122,8 @@ def broadcast_arrays(*arrays: Array) -> Array:
 
     Gradient: each `g` summed over what was repeated. Raises `ShapeError` if there is no such shape.
     """
-    owner = owner_of(arrays)
-    values = [lifted(owner, a, values_in(arrays)) for a in arrays]
+    traced = values_in(arrays)
+    values = [lifted(traced[0].owner, a, traced) for a in arrays]
     try:
         shape = np.broadcast_shapes(*(v.shape for v in values))
     except ValueError:
@@ -139,7 +139,7 @@ def flip(x: Value, axis: Axis = None) -> Array:
     Any dtype, which stays. Gradient: `g` reversed. Raises `ShapeError` for an axis that `x` does
     not have.
     """
-    return x.flip(axes=normal_axes(axis, x.ndim))
+    return x.movement("flip", axes=normal_axes(axis, x.ndim))
 
 
 @traces(np.concatenate, operands=0)
@@ -188,7 +188,7 @@ def _rolled(x: Value, shift: int, chosen: int) -> Value:
     cut = (-shift) % extent if extent else 0
     front = (slice(None),) * chosen
     parts = x[(*front, slice(cut, None))], x[(*front, slice(None, cut))]
-    return parts[0].concat(parts[1], axis=chosen)  # type: ignore[no-any-return]
+    return parts[0].concat(parts[1], axis=chosen)
 
 
 @traces(np.tril)

@@ -6,10 +6,9 @@ cannot be traced fails at the user's own line.
 """
 
 from .context import Trace, current_trace, error, user_span
-from .operands import apply, broadcast_to, lift, lifted, owner_of, promoted
-from .operators import power
+from .numpy_calls import NUMPY_FUNCTIONS, NUMPY_UFUNCS
 from .tracing import Traced, argument_names, name_of, spec_of, trace, trace_tree
-from .value import NUMPY_FUNCTIONS, NUMPY_UFUNCS, Value
+from .value import Value, apply, lift, lifted, power, promoted
 
 __all__ = [
     "NUMPY_FUNCTIONS",
@@ -19,13 +18,11 @@ __all__ = [
     "Value",
     "apply",
     "argument_names",
-    "broadcast_to",
     "current_trace",
     "error",
     "lift",
     "lifted",
     "name_of",
-    "owner_of",
     "power",
     "promoted",
     "spec_of",

@@ -1,34 +1,35 @@
 """Basic indexing: what `x[1:, None, ::-1, 0]` means in movement ops.
 
-Enters: a value and an index of integers, slices, `None` and `...`. Leaves: a value made by at most
-one `slice`, one `flip` and one `reshape`. Always holds: the result is what NumPy's basic indexing
-gives; any other index is an `UnsupportedError`.
+Enters: a spec and an index of integers, slices, `None` and `...`. Leaves: at most one `slice`, one
+`flip` and one `reshape`, as names and attributes. Always holds: the result is what NumPy's basic
+indexing gives; any other index is an `UnsupportedError`.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..dtypes import Spec
 from ..errors import ShapeError, UnsupportedError
 from . import refusals
 from .context import error
 
-if TYPE_CHECKING:
-    from .value import Value
+Movement = tuple[str, dict[str, Any]]
+"""A movement op and its attributes."""
 
 
-def basic_index(value: Value, key: Any) -> Value:
-    """`value[key]` for a basic index."""
+def basic_index(spec: Spec, key: Any) -> list[Movement]:
+    """What makes `x[key]` of an `x` like `spec`, one after the other, for a basic index."""
     start, step, count, flips, shape = [], [], [], [], []
     axis = 0
-    for item in _expanded(value, key):
+    for item in _expanded(spec, key):
         if item is None:
             shape.append(1)
             continue
-        extent = value.shape[axis]
+        extent = spec.shape[axis]
         if isinstance(item, slice):
             low, stride, n = _run(item, extent)
             if stride < 0:
@@ -36,38 +37,40 @@ def basic_index(value: Value, key: Any) -> Value:
                 flips.append(axis)
             shape.append(n)
         else:
-            low, stride, n = _position(value, item, axis), 1, 1
+            low, stride, n = _position(spec, item, axis), 1, 1
         start.append(low if n else 0)
         step.append(stride if n > 1 else 1)
         count.append(n)
         axis += 1
-    if tuple(count) != value.shape:
-        attrs = {"start": tuple(start), "step": tuple(step), "shape": tuple(count)}
-        value = value.movement("slice", **attrs)
+    movements: list[Movement] = []
+    if tuple(count) != spec.shape:
+        cut = {"start": tuple(start), "step": tuple(step), "shape": tuple(count)}
+        movements.append(("slice", cut))
     if flips:
-        value = value.movement("flip", axes=tuple(flips))
-    return value.movement("reshape", shape=tuple(shape))
+        movements.append(("flip", {"axes": tuple(flips)}))
+    return [*movements, ("reshape", {"shape": tuple(shape)})]
 
 
-def _expanded(value: Value, key: Any) -> list[Any]:
+def _expanded(spec: Spec, key: Any) -> list[Any]:
     """The items of the index, one for each axis and each `None`, the ellipsis spelt out."""
-    items = [_item(value, i) for i in (key if isinstance(key, tuple) else (key,))]
+    items = [_item(spec, i) for i in (key if isinstance(key, tuple) else (key,))]
     used = sum(i is not None and i is not Ellipsis for i in items)
-    if used > value.ndim:
+    ndim = len(spec.shape)
+    if used > ndim:
         raise error(
             ShapeError,
             "GC120",
-            f"{used} indices are too many for {value.spec!r} of {value.ndim} axes",
+            f"{used} indices are too many for {spec!r} of {ndim} axes",
         )
     if items.count(Ellipsis) > 1:
         raise error(ShapeError, "GC120", "an index has at most one `...`")
     if Ellipsis not in items:
         items.append(Ellipsis)
     at = items.index(Ellipsis)
-    return items[:at] + [slice(None)] * (value.ndim - used) + items[at + 1 :]
+    return items[:at] + [slice(None)] * (ndim - used) + items[at + 1 :]
 
 
-def _item(value: Value, item: Any) -> Any:
+def _item(spec: Spec, item: Any) -> Any:
     if item is None or item is Ellipsis:
         return item
     if isinstance(item, slice):
@@ -80,7 +83,7 @@ def _item(value: Value, item: Any) -> Any:
         "GC121",
         f"an index that is {kind} is not supported",
         notes=("supported are integers, slices, `None` and `...`",),
-        helps=(refusals.index_advice(value, item),),
+        helps=(refusals.index_advice(spec.shape, item),),
     )
 
 
@@ -106,10 +109,10 @@ def _run(item: slice, extent: int) -> tuple[int, int, int]:
     return positions.start, positions.step, len(positions)
 
 
-def _position(value: Value, item: int, axis: int) -> int:
-    extent = value.shape[axis]
+def _position(spec: Spec, item: int, axis: int) -> int:
+    extent = spec.shape[axis]
     if not -extent <= item < extent:
         raise error(
-            ShapeError, "GC122", f"index {item} is out of range for axis {axis} of {value.spec!r}"
+            ShapeError, "GC122", f"index {item} is out of range for axis {axis} of {spec!r}"
         )
     return item % extent

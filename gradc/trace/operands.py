@@ -1,8 +1,8 @@
-"""Operands: from anything to traced values of one dtype and one shape.
+"""Operands: from anything to nodes of one dtype and one shape.
 
-Enters: traced values, NumPy arrays, Python scalars. Leaves: traced values, and elementwise nodes on
-them. Always holds: promotion and broadcasting happen here, by explicit nodes, before an op sees its
-arguments; a mistake is reported with the operands marked in the user's line.
+Enters: traced values, NumPy arrays, Python scalars. Leaves: handles of nodes, and elementwise nodes
+on them. Always holds: promotion and broadcasting happen here, by explicit nodes, before an op sees
+its arguments; a mistake is reported with the operands marked in the user's line.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..dtypes import (
     bits_of,
     default_dtype,
     is_bool,
+    is_float,
     is_integer,
     is_numeric,
     is_weak,
@@ -38,15 +39,16 @@ from ..errors import (
 )
 from ..ops.table import OPS
 from .context import Trace, error, located, user_span
-from .value import Value
+from .handle import Handle
+from .indexing import Movement
 
 
-def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
-    """`operand` as a value of the trace; Python's numbers, and lists, take `dtype`.
+def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Handle:
+    """`operand` as a node of the trace; Python's numbers, and lists, take `dtype`.
 
     Without `dtype`, a number takes the default of the trace and a list what NumPy makes of it.
     """
-    if isinstance(operand, Value):
+    if isinstance(operand, Handle):
         if operand.owner is not owner:
             raise error(
                 TraceError,
@@ -57,14 +59,14 @@ def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
         return operand
     if is_weak(operand):
         own = dtype or default_dtype(operand, owner.default_float)
-        return Value(owner, constant(owner, operand, own))
+        return Handle(owner, constant(owner, operand, own))
     array = _as_array(operand)
     if isinstance(operand, (list, tuple)) and dtype is not None:
-        array = _converted(array, dtype)
+        array = _list_in(array, dtype)
     own = as_dtype(array.dtype)
     if array.size > 1 and _is_uniform(array):
-        scalar = Value(owner, constant(owner, array.reshape(-1)[0], own))
-        return broadcast_to(scalar, array.shape)
+        scalar = Handle(owner, constant(owner, array.reshape(-1)[0], own))
+        return broadcast(scalar, array.shape)
     limit = owner.largest_constant
     if limit is not None and array.size > limit:
         raise error(
@@ -74,7 +76,7 @@ def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
             notes=(f"an array of at most {limit:,} elements is written into the code",),
             helps=("pass it as an argument",),
         )
-    return Value(owner, constant(owner, array, own))
+    return Handle(owner, constant(owner, array, own))
 
 
 def _as_array(operand: Any) -> np.ndarray[Any, Any]:
@@ -93,7 +95,7 @@ def _as_array(operand: Any) -> np.ndarray[Any, Any]:
     return array.view(np.uint8) != 0 if is_bool(array.dtype) else array
 
 
-def _converted(array: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
+def _list_in(array: np.ndarray[Any, Any], dtype: DType) -> np.ndarray[Any, Any]:
     """The numbers of a list in `dtype`, none of which may be out of its range."""
     if array.size:
         dtype = weak(array.reshape(-1)[0].item(), dtype)
@@ -122,13 +124,13 @@ def constant(owner: Trace, value: Any, dtype: DType) -> int:
     return owner.add("const", (), {"value": array})
 
 
-def promoted(owner: Trace, operands: Sequence[Any]) -> list[Value]:
-    """The operands as values of one dtype, that of the arrays by the Array API's rules.
+def promoted(owner: Trace, operands: Sequence[Any]) -> list[Handle]:
+    """The operands as nodes of one dtype, that of the arrays by the Array API's rules.
 
     Python's numbers, and lists of them, take the dtype of the arrays at full precision.
     """
     arrays = [v if _is_weak_or_list(v) else lift(owner, v) for v in operands]
-    strong = [v.dtype for v in arrays if isinstance(v, Value)]
+    strong = [v.dtype for v in arrays if isinstance(v, Handle)]
     if strong:
         common = reduce(promote, strong)
     else:
@@ -136,16 +138,16 @@ def promoted(owner: Trace, operands: Sequence[Any]) -> list[Value]:
         common = max(dtypes, key=lambda d: "bif".index(kind_of(d)))
     values = []
     for v in arrays:
-        if isinstance(v, Value):
-            values.append(v if v.dtype == common else v.astype(common))
+        if isinstance(v, Handle):
+            values.append(converted(v, common))
         else:
             values.append(lift(owner, v, weak(v, common) if is_weak(v) else common))
     return values
 
 
-def lifted(owner: Trace, operand: Any, others: Sequence[Value]) -> Value:
-    """`operand` as a value; a Python number or a list takes the dtype of the `others`."""
-    if isinstance(operand, Value) or not _is_weak_or_list(operand):
+def lifted(owner: Trace, operand: Any, others: Sequence[Handle]) -> Handle:
+    """`operand` as a node; a Python number or a list takes the dtype of the `others`."""
+    if isinstance(operand, Handle) or not _is_weak_or_list(operand):
         return lift(owner, operand)
     return promoted(owner, [operand, *others])[0]
 
@@ -161,29 +163,51 @@ def _own_dtype(owner: Trace, operand: Any) -> DType:
     return default_dtype(first, owner.default_float)
 
 
-def broadcast_to(value: Value, shape: tuple[int, ...]) -> Value:
-    """`value` repeated to `shape` by NumPy's rule, as a `reshape` and a `broadcast`."""
-    if value.shape == shape:
+def converted(value: Handle, dtype: DType) -> Handle:
+    """`value` in `dtype`, itself if it is so already.
+
+    A real number becomes its integer part: where that is out of range, the nearest integer in it,
+    and NaN becomes 0, on every machine.
+    """
+    if dtype == value.dtype:
         return value
-    offset = len(shape) - value.ndim
-    pairs = list(zip(value.shape, shape[offset:] if offset >= 0 else (), strict=False))
+    if is_bool(dtype):
+        return apply("not_equal", value, 0)
+    if is_float(value.dtype) and is_integer(dtype):
+        return apply("to_integer", value, dtype=dtype)
+    return apply("cast", value, dtype=dtype)
+
+
+def broadcasting(spec: Spec, shape: tuple[int, ...]) -> list[Movement]:
+    """What repeats an array like `spec` to `shape` by NumPy's rule: `reshape` and `broadcast`."""
+    if spec.shape == shape:
+        return []
+    offset = len(shape) - len(spec.shape)
+    pairs = list(zip(spec.shape, shape[offset:] if offset >= 0 else (), strict=False))
     if offset < 0 or any(n not in (m, 1) for n, m in pairs):
-        raise error(ShapeError, "GC104", f"{value.spec!r} does not broadcast to {list(shape)}")
+        raise error(ShapeError, "GC104", f"{spec!r} does not broadcast to {list(shape)}")
+    if spec.size == Spec(shape, spec.dtype).size and spec.size:
+        return [("reshape", {"shape": shape})]
     kept = [i for i, (n, m) in enumerate(pairs) if n == m]
-    if value.size == Spec(shape, value.dtype).size and value.size:
-        return value.movement("reshape", shape=shape)
-    source = value.movement("reshape", shape=tuple(value.shape[i] for i in kept))
-    return source.movement("broadcast", shape=shape, axes=tuple(i + offset for i in kept))
+    return [
+        ("reshape", {"shape": tuple(spec.shape[i] for i in kept)}),
+        ("broadcast", {"shape": shape, "axes": tuple(i + offset for i in kept)}),
+    ]
 
 
-def owner_of(operands: Sequence[Any]) -> Trace:
-    return next(v.owner for v in operands if isinstance(v, Value))
+def broadcast(value: Handle, shape: tuple[int, ...]) -> Handle:
+    """`value` repeated to `shape` by NumPy's rule."""
+    for name, attrs in broadcasting(value.spec, shape):
+        idle = OPS[name].idle
+        if idle is None or not idle(attrs, value.shape):
+            value = Handle(value.owner, value.owner.add(name, (value.node_id,), attrs))
+    return value
 
 
-def apply(name: str, *operands: Any, **attrs: Any) -> Value:
+def apply(name: str, *operands: Any, **attrs: Any) -> Handle:
     """The elementwise op `name` on operands of which at least one is a traced value."""
-    owner = owner_of(operands)
-    values: list[Value] = []
+    owner = next(v.owner for v in operands if isinstance(v, Handle))
+    values: list[Handle] = []
     try:
         conditions = OPS[name].conditions  # they stay bools
         lifted = [lift(owner, v) for v in operands[:conditions]]
@@ -191,7 +215,7 @@ def apply(name: str, *operands: Any, **attrs: Any) -> Value:
         shape = values[0].shape
         if any(v.shape != shape for v in values):
             shape = np.broadcast_shapes(*(v.shape for v in values))
-            values = [broadcast_to(v, shape) for v in values]
+            values = [broadcast(v, shape) for v in values]
     except GradcError as found:
         raise located(found, user_span(), _operand_labels(operands)) from None
     except ValueError:
@@ -204,7 +228,7 @@ def apply(name: str, *operands: Any, **attrs: Any) -> Value:
             labels=_operand_labels(values),
             helps=("make extents equal or 1, counted from the last axis",),
         ) from None
-    return Value(owner, owner.add(name, [v.node_id for v in values], attrs))
+    return Handle(owner, owner.add(name, [v.node_id for v in values], attrs))
 
 
 def _operand_labels(operands: Sequence[Any]) -> list[Label]:
@@ -213,5 +237,5 @@ def _operand_labels(operands: Sequence[Any]) -> list[Label]:
     places = span.operands() if span else ()
     if len(places) != len(operands):
         return []
-    texts = [repr(v.spec) if isinstance(v, Value) else "" for v in operands]
+    texts = [repr(v.spec) if isinstance(v, Handle) else "" for v in operands]
     return [Label(place, text) for place, text in zip(places, texts, strict=True)]

@@ -1,199 +1,237 @@
-"""Operators and methods that are ops: `a + b`, `a += b`, `a @ b`, `a.tanh()`.
+"""Python's operators on arrays: `a + b`, `a += b`, `a @ b`, `-a`.
 
-Enters: the op table. Leaves: methods of `Value`, and what each NumPy ufunc becomes. Always holds:
-every elementwise row of the table is a method of its own name, and the traced form of its reference
-if that is a ufunc; nothing else need be written for a new row.
+Enters: a traced value and an operand of any kind. Leaves: traced values. Always holds: `a += b`
+makes `a` the new value, so that every plain alias of it sees the change, as in NumPy; where NumPy
+would change an argument or a view as well, it is an error.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import partial, partialmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from ..dtypes import is_float, is_weak
-from ..errors import DTypeError, ShapeError, UnsupportedError, user_errors
-from ..ops import OPS, Kind
+from ..errors import DTypeError, ShapeError, UnsupportedError
 from .context import error
-from .methods import matmul
-from .operands import apply, broadcast_to, constant, lifted, promoted
-from .value import NUMPY_UFUNCS, Value
+from .handle import Handle
+from .methods import ArrayMethods, V, matmul
+from .operands import apply, constant, promoted
 
 
-def power(base: Any, exponent: Any) -> Value:
+def raised(base: V, exponent: Any) -> V:
     """`base ** exponent`; a small whole exponent is a few multiplications."""
-    if isinstance(base, Value) and isinstance(exponent, np.generic):
-        base = promoted(base.owner, (base, exponent))[0]  # NumPy's scalars have a dtype
+    if isinstance(exponent, np.generic):
+        base = base.like(promoted(base.owner, (base, exponent))[0])  # it has a dtype
         exponent = exponent.item()
-    if not isinstance(base, Value) or not is_weak(exponent):
-        return apply("pow", base, exponent)
+    if not is_weak(exponent):
+        return base.elementwise("pow", exponent)
     n = float(exponent)
     if abs(n) <= 64 and n == int(n) and (n >= 0 or is_float(base.dtype)):
-        return _whole_power(base if n >= 0 else base.reciprocal(), abs(int(n)))
+        return _whole_power(base if n >= 0 else base.elementwise("reciprocal"), abs(int(n)))
     root = n == 0.5 and is_float(base.dtype)
-    return apply("sqrt", base) if root else apply("pow", base, exponent)
+    return base.elementwise("sqrt") if root else base.elementwise("pow", exponent)
 
 
-def _whole_power(base: Value, n: int) -> Value:
+def _whole_power(base: V, n: int) -> V:
     """By repeated squaring, from the lowest binary digit of `n` up."""
     if n == 0:
-        return broadcast_to(Value(base.owner, constant(base.owner, 1, base.dtype)), base.shape)
-    result = None
+        one = base.like(Handle(base.owner, constant(base.owner, 1, base.dtype)))
+        return one.broadcast_to(base.shape)
+    result: V | None = None
     while n:
         if n & 1:
-            result = base if result is None else result * base
+            result = base if result is None else result.elementwise("mul", base)
         n >>= 1
         if n:
-            base = base.square()
+            base = base.elementwise("square")
     assert result is not None
     return result.copy()
 
 
-def contract(self: Value, other: Value, contract: Any, batch: Any) -> Value:
-    """The op `dot`, after promotion."""
-    a, b = promoted(self.owner, (self, other))
-    attrs = {"contract": contract, "batch": batch}
-    return Value(self.owner, self.owner.add("dot", (a.node_id, b.node_id), attrs))
+def replaced(self: V, result: V, symbol: str) -> V:
+    """What `symbol`, such as `+=`, leaves: `self`, which is `result` from now on."""
+    if self.ndim == 0:
+        return result  # NumPy's scalars are immutable: the name is bound anew
+    reason = None
+    if self.argument is not None:
+        reason = f"an argument of the traced function (`{self.argument}`)"
+    elif self.storage is not None and self.storage.others(self):
+        reason = "an array of which there are views"
+    if reason:
+        raise error(
+            UnsupportedError,
+            "GC213",
+            f"`{symbol}` would write into {reason}",
+            helps=(f"bind a new value: `x = x {symbol[:-1]} ...`",),
+        )
+    if result.shape != self.shape:
+        raise error(
+            ShapeError,
+            "GC101",
+            f"`{symbol}` cannot put {result.spec!r} into {self.spec!r}",
+        )
+    if result.dtype != self.dtype and is_float(result.dtype) and is_float(self.dtype):
+        result = result.astype(self.dtype)
+    if result.dtype != self.dtype:
+        raise error(
+            DTypeError, "GC110", f"`{symbol}` cannot put {result.spec!r} into {self.spec!r}"
+        )
+    self.node_id = result.node_id
+    self.storage = None
+    return self
 
 
-@user_errors
-def dot(self: Value, other: Any, contract: Any = None, batch: Any = ((), ())) -> Value:
-    """`numpy.dot`; with `contract` (and `batch`), the op of that name."""
-    right = lifted(self.owner, other, [self])
-    if contract is not None:
-        return self.contract(right, contract, batch)  # type: ignore[no-any-return]
-    if self.ndim == 0 or right.ndim == 0:
-        return self * right
-    if right.ndim <= 2:
-        return matmul(self, right)
-    return self.contract(  # type: ignore[no-any-return]
-        right, ((self.ndim - 1,), (right.ndim - 2,)), ((), ())
-    )
+class Operators(ArrayMethods):
+    """Arrays with Python's operators, whose meaning is that of the ops."""
 
+    __slots__ = ()
 
-def concat(self: Value, *others: Any, axis: int) -> Value:
-    values = promoted(self.owner, (self, *others))
-    ids = [v.node_id for v in values]
-    return Value(self.owner, self.owner.add("concat", ids, {"axis": axis}))
+    def __add__(self, other: Any) -> Self:
+        return self.elementwise("add", other)
 
+    def __radd__(self, other: Any) -> Self:
+        return self.like(apply("add", other, self))
 
-@user_errors
-def clip(self: Value, low: Any = None, high: Any = None) -> Value:
-    """The values moved into [low, high]; their gradient is 1 there, bounds included."""
-    if is_float(self.dtype):
-        low = -math.inf if low is None else low
-        return apply("clip", self, low, math.inf if high is None else high)
-    result = self if low is None else self.maximum(low)
-    result = result if high is None else result.minimum(high)
-    return result.copy()
+    def __iadd__(self, other: Any) -> Self:
+        return replaced(self, self.__add__(other), "+=")
 
+    def __sub__(self, other: Any) -> Self:
+        return self.elementwise("sub", other)
 
-def _matmul(a: Any, b: Any) -> Value:
-    values = [v for v in (a, b) if isinstance(v, Value)]
-    owner = values[0].owner
-    return matmul(lifted(owner, a, values), lifted(owner, b, values))
+    def __rsub__(self, other: Any) -> Self:
+        return self.like(apply("sub", other, self))
 
+    def __isub__(self, other: Any) -> Self:
+        return replaced(self, self.__sub__(other), "-=")
 
-def _in_place(operator: Callable[[Any, Any], Value], symbol: str) -> Callable[[Value, Any], Value]:
-    """`a += b`: the value becomes its successor, so that every plain alias sees the change."""
+    def __mul__(self, other: Any) -> Self:
+        return self.elementwise("mul", other)
 
-    def method(self: Value, other: Any) -> Value:
-        result = operator(self, other)
-        if self.ndim == 0:
-            return result  # NumPy's scalars are immutable: the name is bound anew
-        reason = None
-        if self.argument is not None:
-            reason = f"an argument of the traced function (`{self.argument}`)"
-        elif self.storage is not None and self.storage.others(self):
-            reason = "an array of which there are views"
-        if reason:
-            raise error(
-                UnsupportedError,
-                "GC213",
-                f"`{symbol}` would write into {reason}",
-                helps=(f"bind a new value: `x = x {symbol[:-1]} ...`",),
-            )
-        if result.shape != self.shape:
-            raise error(
-                ShapeError,
-                "GC101",
-                f"`{symbol}` cannot put {result.spec!r} into {self.spec!r}",
-            )
-        if result.dtype != self.dtype and is_float(result.dtype) and is_float(self.dtype):
-            result = result.astype(self.dtype)
-        if result.dtype != self.dtype:
-            raise error(
-                DTypeError, "GC110", f"`{symbol}` cannot put {result.spec!r} into {self.spec!r}"
-            )
-        self.node_id = result.node_id
-        self.storage = None
-        return self
+    def __rmul__(self, other: Any) -> Self:
+        return self.like(apply("mul", other, self))
 
-    return method
+    def __imul__(self, other: Any) -> Self:
+        return replaced(self, self.__mul__(other), "*=")
 
+    def __truediv__(self, other: Any) -> Self:
+        return self.elementwise("div", other)
 
-def _row(name: str) -> Callable[[Any, Any], Value]:
-    return lambda a, b: apply(name, a, b)
+    def __rtruediv__(self, other: Any) -> Self:
+        return self.like(apply("div", other, self))
 
+    def __itruediv__(self, other: Any) -> Self:
+        return replaced(self, self.__truediv__(other), "/=")
 
-OPERATORS: dict[str, tuple[Callable[..., Value], str]] = {
-    "add": (_row("add"), "+="),
-    "sub": (_row("sub"), "-="),
-    "mul": (_row("mul"), "*="),
-    "truediv": (_row("div"), "/="),
-    "floordiv": (_row("floor_divide"), "//="),
-    "mod": (_row("remainder"), "%="),
-    "pow": (power, "**="),
-    "matmul": (_matmul, "@="),
-    "and": (_row("bitwise_and"), "&="),
-    "or": (_row("bitwise_or"), "|="),
-    "xor": (_row("bitwise_xor"), "^="),
-    "lshift": (_row("bitwise_left_shift"), "<<="),
-    "rshift": (_row("bitwise_right_shift"), ">>="),
-}
-COMPARISONS = {
-    "lt": "less",
-    "le": "less_equal",
-    "gt": "greater",
-    "ge": "greater_equal",
-    "eq": "equal",
-    "ne": "not_equal",
-}
-UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_invert"}
+    def __floordiv__(self, other: Any) -> Self:
+        return self.elementwise("floor_divide", other)
 
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self.like(apply("floor_divide", other, self))
 
-def _install() -> None:
-    """Give `Value` its operators, and a method for every row of the op table."""
-    methods: dict[str, Any] = {"contract": contract, "dot": dot, "concat": concat, "clip": clip}
-    methods |= {"broadcast_to": broadcast_to, "__pos__": Value.copy, "__hash__": object.__hash__}
-    for name, (operator, symbol) in OPERATORS.items():
-        methods[f"__{name}__"] = operator
-        methods[f"__r{name}__"] = lambda self, other, _f=operator: _f(other, self)
-        methods[f"__i{name}__"] = _in_place(operator, symbol)
-    for dunder, row in (COMPARISONS | UNARY).items():
-        methods[f"__{dunder}__"] = partialmethod(_apply_method, row)
-    for name, op in OPS.items():
-        if hasattr(Value, name) or name in methods:
-            continue  # `sum`, `reshape`, ...: their methods take NumPy's arguments
-        if op.kind is Kind.ELEMENTWISE:
-            methods[name] = partialmethod(_apply_method, name)
-        elif op.kind is Kind.MOVEMENT and name not in methods:
-            methods[name] = partialmethod(Value.movement, name)
-    for name, method in methods.items():
-        setattr(Value, name, method)
+    def __ifloordiv__(self, other: Any) -> Self:
+        return replaced(self, self.__floordiv__(other), "//=")
 
+    def __mod__(self, other: Any) -> Self:
+        return self.elementwise("remainder", other)
 
-def _apply_method(self: Value, row: str, *others: Any, **attrs: Any) -> Value:
-    return apply(row, self, *others, **attrs)
+    def __rmod__(self, other: Any) -> Self:
+        return self.like(apply("remainder", other, self))
 
+    def __imod__(self, other: Any) -> Self:
+        return replaced(self, self.__mod__(other), "%=")
 
-_install()
-NUMPY_UFUNCS |= {
-    op.reference: partial(apply, name)
-    for name, op in OPS.items()
-    if op.kind is Kind.ELEMENTWISE and isinstance(op.reference, np.ufunc)
-}
-NUMPY_UFUNCS |= {np.power: power, np.matmul: _matmul, np.positive: Value.copy}
+    def __pow__(self, other: Any) -> Self:
+        return raised(self, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return self.like(apply("pow", other, self))
+
+    def __ipow__(self, other: Any) -> Self:
+        return replaced(self, self.__pow__(other), "**=")
+
+    def __matmul__(self, other: Any) -> Self:
+        return matmul(self, self.joined(other))
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return matmul(self.joined(other), self)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return replaced(self, self.__matmul__(other), "@=")
+
+    def __and__(self, other: Any) -> Self:
+        return self.elementwise("bitwise_and", other)
+
+    def __rand__(self, other: Any) -> Self:
+        return self.like(apply("bitwise_and", other, self))
+
+    def __iand__(self, other: Any) -> Self:
+        return replaced(self, self.__and__(other), "&=")
+
+    def __or__(self, other: Any) -> Self:
+        return self.elementwise("bitwise_or", other)
+
+    def __ror__(self, other: Any) -> Self:
+        return self.like(apply("bitwise_or", other, self))
+
+    def __ior__(self, other: Any) -> Self:
+        return replaced(self, self.__or__(other), "|=")
+
+    def __xor__(self, other: Any) -> Self:
+        return self.elementwise("bitwise_xor", other)
+
+    def __rxor__(self, other: Any) -> Self:
+        return self.like(apply("bitwise_xor", other, self))
+
+    def __ixor__(self, other: Any) -> Self:
+        return replaced(self, self.__xor__(other), "^=")
+
+    def __lshift__(self, other: Any) -> Self:
+        return self.elementwise("bitwise_left_shift", other)
+
+    def __rlshift__(self, other: Any) -> Self:
+        return self.like(apply("bitwise_left_shift", other, self))
+
+    def __ilshift__(self, other: Any) -> Self:
+        return replaced(self, self.__lshift__(other), "<<=")
+
+    def __rshift__(self, other: Any) -> Self:
+        return self.elementwise("bitwise_right_shift", other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return self.like(apply("bitwise_right_shift", other, self))
+
+    def __irshift__(self, other: Any) -> Self:
+        return replaced(self, self.__rshift__(other), ">>=")
+
+    __hash__ = object.__hash__
+
+    def __lt__(self, other: Any) -> Self:
+        return self.elementwise("less", other)
+
+    def __le__(self, other: Any) -> Self:
+        return self.elementwise("less_equal", other)
+
+    def __gt__(self, other: Any) -> Self:
+        return self.elementwise("greater", other)
+
+    def __ge__(self, other: Any) -> Self:
+        return self.elementwise("greater_equal", other)
+
+    def __eq__(self, other: Any) -> Self:  # type: ignore[override]
+        return self.elementwise("equal", other)
+
+    def __ne__(self, other: Any) -> Self:  # type: ignore[override]
+        return self.elementwise("not_equal", other)
+
+    def __neg__(self) -> Self:
+        return self.elementwise("neg")
+
+    def __abs__(self) -> Self:
+        return self.elementwise("abs")
+
+    def __invert__(self) -> Self:
+        return self.elementwise("bitwise_invert")
+
+    def __pos__(self) -> Self:
+        return self.copy()

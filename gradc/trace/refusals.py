@@ -8,30 +8,29 @@ decides anything but the words.
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from ..dtypes import is_bool
+from ..dtypes import Spec, is_bool
 from ..errors import NoAttributeError, TraceError, UnsupportedError
 from ..namespace import nearest
 from ..ops import OPS
 from .context import error, user_span
 from .source import around, called, instruction, receiver, text_of
 
-if TYPE_CHECKING:
-    from .value import Value
-
+Shape = tuple[int, ...]
 WHERE = "choose between two values with `gd.where(condition, a, b)`"
 
 
-def no_truth(value: Value) -> TraceError:
+def no_truth(spec: Spec) -> TraceError:
     """The error of asking whether a traced value is true."""
-    what, advice = _truth_asked(is_bool(value.dtype))
+    what, advice = _truth_asked(is_bool(spec.dtype))
     return error(
         TraceError,
         "GC210",
-        f"{what} on a traced value: the truth of {value.spec!r} is not known while tracing",
+        f"{what} on a traced value: the truth of {spec!r} is not known while tracing",
         helps=(advice,),
     )
 
@@ -147,12 +146,12 @@ def _is_public(name: str) -> bool:
     return name in OPS
 
 
-def no_text(value: Value) -> TraceError:
+def no_text(spec: Spec) -> TraceError:
     """The error of an f-string or `format` with a number's format."""
     return error(
         TraceError,
         "GC211",
-        f"a traced {value.spec!r} cannot be formatted as a number: it is not known while tracing",
+        f"a traced {spec!r} cannot be formatted as a number: it is not known while tracing",
         helps=("return the value from the traced function and format it there",),
     )
 
@@ -219,11 +218,11 @@ SPELLINGS = {
 }
 
 
-def no_attribute(value: Value, name: str) -> NoAttributeError:
-    """The error of an attribute that arrays do not have."""
+def no_attribute(name: str, known: Iterable[str]) -> NoAttributeError:
+    """The error of an attribute that arrays do not have; they have the `known` ones."""
     advice = SPELLINGS.get(name, "").replace("{x}", receiver(user_span()))
     if not advice:
-        near = nearest(name, [n for n in dir(type(value)) if n[:1] != "_"])
+        near = nearest(name, [n for n in known if n[:1] != "_"])
         advice = f"write `.{near[0]}`" if near else "use a function of `gradc` or of NumPy"
     return error(
         NoAttributeError,
@@ -233,7 +232,7 @@ def no_attribute(value: Value, name: str) -> NoAttributeError:
     )
 
 
-def no_array(value: Value) -> TraceError:
+def no_array(spec: Spec) -> TraceError:
     """The error of `np.array(x)` and of whatever else needs the elements."""
     function, args = called(user_span())
     if function.rpartition(".")[2] in ("array", "asarray", "stack"):
@@ -247,7 +246,7 @@ def no_array(value: Value) -> TraceError:
     return error(
         TraceError,
         "GC212",
-        f"a traced {value.spec!r} cannot become a NumPy array here: its elements are not known",
+        f"a traced {spec!r} cannot become a NumPy array here: its elements are not known",
         notes=("NumPy functions that can be traced are called without converting it",),
         helps=(advice,),
     )
@@ -265,7 +264,7 @@ def no_item_assignment(what: str) -> UnsupportedError:
     )
 
 
-def index_advice(value: Value, item: Any) -> str:
+def index_advice(shape: Shape, item: Any) -> str:
     """What to write instead of an index by an array, a list, a float, ..."""
     span = user_span()
     nodes = around(span)
@@ -278,27 +277,27 @@ def index_advice(value: Value, item: Any) -> str:
     if kind == "b":
         return f"keep the shape and choose with `gd.where({index}, {table}, 0)`"
     if kind in ("i", "u"):
-        return f"write {_picking(value, subscript, table, index, isinstance(item, list))}"
+        return f"write {_picking(shape, subscript, table, index, isinstance(item, list))}"
     if isinstance(item, float):
         return "convert it to an integer: `int(...)` of a Python number"
     return "use integers, slices, `None` and `...`"
 
 
 def _picking(
-    value: Value, subscript: ast.Subscript | None, table: str, index: str, is_list: bool
+    shape: Shape, subscript: ast.Subscript | None, table: str, index: str, is_list: bool
 ) -> str:
     """Products with `one_hot` that pick what an index by integers would."""
-    shape = [*value.shape, "n", "n"]
+    rows, columns, *_ = (*shape, "n", "n")
     match subscript.slice if subscript is not None else None:
-        case ast.Tuple(elts=[ast.Slice(), columns]) if value.ndim == 2:
-            picked = f"gd.one_hot({text_of(columns, 'index')}, {shape[1]})"
+        case ast.Tuple(elts=[ast.Slice(), chosen]) if len(shape) == 2:
+            picked = f"gd.one_hot({text_of(chosen, 'index')}, {columns})"
             return f"`{table} @ {picked}.T`, which picks columns"
-        case ast.Tuple(elts=[_, columns]) if value.ndim == 2:
-            picked = f"gd.one_hot({text_of(columns, 'index')}, {shape[1]})"
+        case ast.Tuple(elts=[_, chosen]) if len(shape) == 2:
+            picked = f"gd.one_hot({text_of(chosen, 'index')}, {columns})"
             return f"`gd.sum({picked} * {table}, 1)`, which picks one of each row"
         case ast.Tuple():
             return "it as a product with `gd.one_hot(index, n)`, which picks elements"
-    picked = f"gd.one_hot({f'np.array({index})' if is_list else index}, {shape[0]})"
-    if value.ndim > 2:
+    picked = f"gd.one_hot({f'np.array({index})' if is_list else index}, {rows})"
+    if len(shape) > 2:
         return f"`gd.tensordot({picked}, {table}, 1)`, which picks rows"
     return f"`{picked} @ {table}`, which picks rows"

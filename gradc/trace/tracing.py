@@ -21,8 +21,7 @@ from ..tree import Tree, flatten
 from .context import LARGEST_CONSTANT, Trace, located_by_traceback
 from .given import need_arguments, need_function, need_specs
 from .naming import name_by_assignment
-from .operands import lift
-from .value import Value
+from .value import Value, lift
 
 
 @dataclass(frozen=True)

@@ -1,109 +1,36 @@
 """The traced value: an array that is not there yet.
 
-Enters: indexing, NumPy calls and conversions in the user's function; `operators` adds the operators
-and a method for each op. Leaves: nodes of the trace. Always holds: what a value cannot do (be true
-or false, be a number, be written into) raises at the user's line and says what to do instead.
+Enters: indexing, NumPy calls and conversions in the user's function. Leaves: nodes of the trace.
+Always holds: every elementwise row of the op table is a method of its own name, and the traced form
+of its reference if that is a ufunc; what a value cannot do (be true or false, be a number, be
+written into) raises at the user's line and says what to do instead.
 """
 
 from __future__ import annotations
 
 import sys
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from inspect import signature
+from collections.abc import Iterator, Sequence
+from functools import partial, partialmethod
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..calls import call_form
-from ..dtypes import DType, Spec
-from ..errors import ShapeError, UnsupportedError, user_errors
-from ..graph import Node
-from ..namespace import nearest
-from ..ops.table import OPS
-from . import refusals
+from ..dtypes import DType
+from ..errors import ShapeError
+from ..ops.table import OPS, Kind
+from . import operands, refusals
 from .context import Trace, error, user_span
-from .methods import ArrayMethods
+from .handle import Handle
+from .methods import matmul
+from .numpy_calls import NUMPY_UFUNCS, call_function, call_ufunc
+from .operators import Operators, raised
 from .source import called
 
-NUMPY_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
-"""NumPy's functions that can be traced, and what each of them becomes; filled by `functions`."""
-NUMPY_UFUNCS: dict[Any, Callable[..., Any]] = {}
-"""The same for ufuncs."""
 
-
-class Storage:
-    """The memory that NumPy would share among an array and its views; they are held weakly."""
-
-    __slots__ = ("members",)
-
-    def __init__(self, first: Value) -> None:
-        self.members = [weakref.ref(first)]
-
-    def others(self, value: Value) -> bool:
-        """Whether an array other than `value` still uses the memory."""
-        self.members = [ref for ref in self.members if ref() is not None]
-        return any(ref() is not value for ref in self.members)
-
-
-class Value(ArrayMethods):
+class Value(Operators):
     """One value of a running trace: a node, seen as an array."""
 
-    __slots__ = ("__weakref__", "argument", "label", "node_id", "owner", "storage")
-
-    if TYPE_CHECKING:
-        # Installed by `operators`; every row of the op table is a method as well.
-        def __add__(self, other: Any) -> Value: ...
-        def __radd__(self, other: Any) -> Value: ...
-        def __sub__(self, other: Any) -> Value: ...
-        def __rsub__(self, other: Any) -> Value: ...
-        def __mul__(self, other: Any) -> Value: ...
-        def __rmul__(self, other: Any) -> Value: ...
-        def __truediv__(self, other: Any) -> Value: ...
-        def __rtruediv__(self, other: Any) -> Value: ...
-        def __pow__(self, other: Any) -> Value: ...
-        def __matmul__(self, other: Any) -> Value: ...
-        def __lt__(self, other: Any) -> Value: ...
-        def __le__(self, other: Any) -> Value: ...
-        def __gt__(self, other: Any) -> Value: ...
-        def __ge__(self, other: Any) -> Value: ...
-        def __eq__(self, other: Any) -> Value: ...  # type: ignore[override]
-        def __ne__(self, other: Any) -> Value: ...  # type: ignore[override]
-        def __neg__(self) -> Value: ...
-
-    def __init__(
-        self, owner: Trace, node_id: int, argument: str | None = None, label: str | None = None
-    ) -> None:
-        """`argument`: the path of the argument that it is; `label`: its name as a result."""
-        self.owner = owner
-        self.node_id = node_id
-        self.argument = argument
-        self.label = label
-        self.storage: Storage | None = None
-
-    @property
-    def node(self) -> Node:
-        return self.owner.builder.nodes[self.node_id]
-
-    @property
-    def spec(self) -> Spec:
-        return self.node.spec
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.node.shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.node.dtype
-
-    @property
-    def ndim(self) -> int:
-        return len(self.node.shape)
-
-    @property
-    def size(self) -> int:
-        return self.node.size
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"<traced {self.spec!r}: {self.owner.builder.nodes[self.node_id]!r}>"
@@ -121,45 +48,21 @@ class Value(ArrayMethods):
     def __iter__(self) -> Iterator[Value]:
         return (self[i] for i in range(len(self)))
 
-    # nodes that are not elementwise: their arguments need no promotion
-
-    def movement(self, name: str, **attrs: Any) -> Value:
-        """A movement op of this value alone; shares the storage as NumPy's views do."""
-        row = OPS[name]
-        if row.idle and row.idle(attrs, self.shape):
-            result = self.copy()
-        else:
-            result = Value(self.owner, self.owner.add(name, (self.node_id,), attrs))
-        if row.view and result.shape:  # an element picked out is a number, not a view
-            self.storage = result.storage = self.storage or Storage(self)
-            self.storage.members.append(weakref.ref(result))
-        return result
-
-    def reduce(self, name: str, axes: tuple[int, ...]) -> Value:
-        return Value(self.owner, self.owner.add(name, (self.node_id,), {"axes": axes}))
-
-    @user_errors
-    def copy(self) -> Value:
-        """The same elements in memory of their own."""
-        return Value(self.owner, self.node_id)
-
-    def labelled(self, label: str) -> Value:
-        """A copy that is called `label` if it becomes a result of the traced function."""
-        return Value(self.owner, self.node_id, label=label)
-
     # what a value that is not there yet cannot do
 
     def __bool__(self) -> bool:
-        raise refusals.no_truth(self)
+        raise refusals.no_truth(self.spec)
 
-    def __getattr__(self, name: str) -> Any:
-        if name[:1] == "_":  # protocols that Python and NumPy ask for
-            raise AttributeError(name)
-        raise refusals.no_attribute(self, name)
+    if not TYPE_CHECKING:  # what is not declared is an error there
+
+        def __getattr__(self, name):
+            if name[:1] == "_":  # protocols that Python and NumPy ask for
+                raise AttributeError(name)
+            raise refusals.no_attribute(name, dir(type(self)))
 
     def __format__(self, form: str) -> str:
         if form:
-            raise refusals.no_text(self)
+            raise refusals.no_text(self.spec)
         return repr(self)
 
     def __float__(self) -> float:
@@ -184,7 +87,7 @@ class Value(ArrayMethods):
         raise refusals.no_number("tolist")
 
     def __array__(self, *args: object, **kwargs: object) -> np.ndarray[Any, Any]:
-        raise refusals.no_array(self)
+        raise refusals.no_array(self.spec)
 
     def __setitem__(self, key: object, value: object) -> NoReturn:
         raise refusals.no_item_assignment("writing into")
@@ -208,84 +111,68 @@ class Value(ArrayMethods):
         return sys.modules["gradc"]
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if options.pop("out", None) is not None:
-            raise error(
-                UnsupportedError,
-                "GC214",
-                f"`numpy.{ufunc.__name__}` cannot write a traced value into an array",
-                helps=("use the result: `x = x + y` instead of `x += y` or `out=x`",),
-            )
-        if method == "reduce" and ufunc in UFUNC_REDUCTIONS:
-            axis = options.pop("axis", 0)
-            return getattr(inputs[0], UFUNC_REDUCTIONS[ufunc])(axis, **options)
-        unused = {k: v for k, v in options.items() if v is not None}
-        if method == "__call__" and not unused and ufunc in NUMPY_UFUNCS:
-            return NUMPY_UFUNCS[ufunc](*inputs)
-        module = "numpy" if getattr(np, ufunc.__name__, None) is ufunc else "scipy.special"
-        spelling = f"{module}.{ufunc.__name__}" + (f".{method}" if method != "__call__" else "")
-        raise _unsupported(spelling, NUMPY_UFUNCS, unused)
+        return call_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        traced = NUMPY_FUNCTIONS.get(function)
-        if traced is not None:
-            try:
-                signature(traced).bind(*args, **kwargs)
-            except TypeError as why:
-                raise error(
-                    UnsupportedError,
-                    "GC215",
-                    f"`numpy.{function.__name__}` cannot be traced with these arguments: {why}",
-                    helps=(
-                        f"call it as `{call_form(f'np.{function.__name__}', signature(traced))}`",
-                    ),
-                ) from None
-            return traced(*args, **kwargs)
-        module = getattr(function, "__module__", None) or "numpy"
-        known = (*NUMPY_FUNCTIONS, *NUMPY_UFUNCS)
-        raise _unsupported(f"{module}.{function.__name__}", known, {})
+        return call_function(function, args, kwargs)
 
-
-def _unsupported(
-    spelling: str, known: Iterable[Callable[..., Any]], options: dict[str, Any]
-) -> UnsupportedError:
-    """The error of a function of NumPy, or one like it, that cannot be traced."""
-    names = [f.__name__ for f in known]
-    module, _, name = spelling.rpartition(".")
-    if options and name in names:
-        given = ", ".join(f"`{k}`" for k in options)
-        return error(
-            UnsupportedError,
-            "GC215",
-            f"`{spelling}` cannot be traced with {given}",
-            helps=(f"leave out {given}",),
-        )
-    near = nearest(name, names) if module == "numpy" else None
-    advice = ELSEWHERE.get(name) or (
-        f"use `np.{near[0]}`, if that is what you mean" if near else None
-    )
-    return error(
-        UnsupportedError,
-        "GC215",
-        f"`{spelling}` cannot be traced",
-        helps=(advice or "compute it before the call and pass the result as an argument",),
-    )
-
-
-# What is here under another name, or is written in other functions.
-ELSEWHERE = {
-    "expit": "use `gd.sigmoid`",
-    "log_expit": "use `gd.log(gd.sigmoid(x))`",
-    "cumsum": "write it as a product with `gd.tril(gd.ones((n, n)))`",
-    "average": "use `np.mean`",
-    "nanmean": "use `np.mean` of `np.where(np.isnan(x), 0, x)`",
-    "nansum": "use `np.sum` of `np.where(np.isnan(x), 0, x)`",
-    "vstack": "use `np.concatenate`",
-    "hstack": "use `np.concatenate`",
-    "einsum": "use `np.tensordot`, or `@`",
-    "take": "use `gd.one_hot(index, n) @ x`, which picks rows",
-}
-
-UFUNC_REDUCTIONS = {row.combine: name for name, row in OPS.items() if row.combine}
 
 # What Python's own messages call it: "'traced array' object is not callable".
 Value.__name__ = Value.__qualname__ = "traced array"
+
+
+def as_value(handle: Handle) -> Value:
+    """The value that a handle is already, or a new one of its node."""
+    return handle if isinstance(handle, Value) else Value(handle.owner, handle.node_id)
+
+
+def lift(owner: Trace, operand: Any, dtype: DType | None = None) -> Value:
+    """`operand` as a value of the trace; Python's numbers, and lists, take `dtype`.
+
+    Without `dtype`, a number takes the default of the trace and a list what NumPy makes of it.
+    """
+    return as_value(operands.lift(owner, operand, dtype))
+
+
+def lifted(owner: Trace, operand: Any, others: Sequence[Value]) -> Value:
+    """`operand` as a value; a Python number or a list takes the dtype of the `others`."""
+    return as_value(operands.lifted(owner, operand, others))
+
+
+def promoted(owner: Trace, given: Sequence[Any]) -> list[Value]:
+    """The operands as values of one dtype, that of the arrays by the Array API's rules.
+
+    Python's numbers, and lists of them, take the dtype of the arrays at full precision.
+    """
+    return [as_value(v) for v in operands.promoted(owner, given)]
+
+
+def apply(name: str, *given: Any, **attrs: Any) -> Value:
+    """The elementwise op `name` on operands of which at least one is a traced value."""
+    return as_value(operands.apply(name, *given, **attrs))
+
+
+def power(base: Any, exponent: Any) -> Value:
+    """`base ** exponent`, of which at least one is a traced value."""
+    return raised(base, exponent) if isinstance(base, Value) else apply("pow", base, exponent)
+
+
+def _matmul(a: Any, b: Any) -> Value:
+    values = [v for v in (a, b) if isinstance(v, Value)]
+    return matmul(*(lifted(values[0].owner, v, values) for v in (a, b)))
+
+
+def _install_rows() -> None:
+    """A method for every row of the op table that has none, and what their ufuncs become."""
+    for name, op in OPS.items():
+        if op.kind is Kind.ELEMENTWISE:
+            if not hasattr(Value, name):
+                setattr(Value, name, partialmethod(Value.elementwise, name))
+            if isinstance(op.reference, np.ufunc):
+                NUMPY_UFUNCS[op.reference] = partial(apply, name)
+        elif op.kind is Kind.MOVEMENT and not hasattr(Value, name):
+            setattr(Value, name, partialmethod(Value.movement, name))
+
+
+_install_rows()
+NUMPY_UFUNCS |= {np.power: power, np.matmul: _matmul, np.positive: Value.copy}
