@@ -7,6 +7,7 @@ import pytest
 from nests import compare, kernels_of
 
 import gradc as gd
+from gradc.lower.listing import listing
 
 X = np.linspace(0.1, 0.9, 8)
 
@@ -44,6 +45,6 @@ def test_statements_grow_with_the_nodes(program):
     """As many again for each further step, however values are shared."""
     x = X.reshape(2, 4)
     sizes = [
-        sum(str(k).count("\n") for k in kernels_of(program(times), x)) for times in (10, 20, 30)
+        sum(listing(k).count("\n") for k in kernels_of(program(times), x)) for times in (10, 20, 30)
     ]
     assert sizes[2] - sizes[1] == sizes[1] - sizes[0]

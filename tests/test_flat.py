@@ -12,6 +12,7 @@ import gradc as gd
 from gradc.index import Var, at, flatten
 from gradc.lower.flat import Loops, merged_loops
 from gradc.lower.inplace import in_place_pairs
+from gradc.lower.listing import listing
 
 
 def array(*shape: int) -> np.ndarray:
@@ -21,7 +22,7 @@ def array(*shape: int) -> np.ndarray:
 def loops(fn, *args: np.ndarray) -> list[int]:
     """The extents of all loops of the only kernel, in order."""
     (kernel,) = kernels_of(fn, *args)
-    return [int(n) for n in re.findall(r"for \w+ < (\d+)", str(kernel))]
+    return [int(n) for n in re.findall(r"for \w+ < (\d+)", listing(kernel))]
 
 
 def positions(a):

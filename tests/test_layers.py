@@ -1,16 +1,18 @@
 """How gradc's source is built: imports run one way, and a fact stands in one place.
 
-Every file may import only from rooms below its own. The order is written down once, in `LAYERS`.
-Imports inside functions count (a late import is still a dependency), and so do those for types
-alone (`if TYPE_CHECKING:`). What a dtype is, is asked of dtypes.py; what an op is, of its row.
+Every file may import only from rooms below its own, and within a room files do not import one
+another in circles. The order of rooms is written down once, in `LAYERS`. Imports inside functions
+count (a late import is still a dependency), and so do those for types alone (`if TYPE_CHECKING:`).
+What a dtype is, is asked of dtypes.py; what an op is, of its row.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from gradc.ops import OPS
@@ -101,6 +103,21 @@ def test_a_file_imports_only_from_below(module: str) -> None:
     assert wrong == []
 
 
+def circles(imported: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The groups of files each of which depends on all others of its group."""
+    graph = nx.DiGraph((a, b) for a, names in imported.items() for b in names if a != b)
+    return sorted(sorted(c) for c in nx.strongly_connected_components(graph) if len(c) > 1)
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert circles({m: [name for _, name in imports_of(m)] for m in MODULES}) == []
+
+
+def test_circles_are_found() -> None:
+    found = circles({"a": ["b"], "b": ["c", "d"], "c": ["a"], "d": ["e"], "e": [], "f": ["f"]})
+    assert found == [["a", "b", "c"]]
+
+
 def test_every_room_of_the_order_exists() -> None:
     rooms = {room(m) for m in MODULES} | {"__init__"}
     assert [r for r in LEVEL if r not in rooms] == []
@@ -162,7 +179,6 @@ def test_such_questions_are_found():
 MAY_NAME_OPS = {
     "passes/simplify.py": "algebra: each rule is about the ops that it names",
     "passes/integers.py": "algebra: each rule is about the ops that it names",
-    "trace/operators.py": "Python's operators have names too, some of them those of ops",
     "trace/refusals.py": "what people type instead is spelt like ops at times",
     "nn/activations.py": "`tanh` is the name of an approximation, as in PyTorch",
 }

@@ -14,6 +14,7 @@ from gradc.dtypes import F32, I32
 from gradc.index import Index, Var, at
 from gradc.lower.execute import execute
 from gradc.lower.inplace import in_place_pairs
+from gradc.lower.listing import listing
 from gradc.lower.nest import (
     Accumulate,
     Apply,
@@ -276,7 +277,7 @@ def test_merged_buffers_are_one_written_parameter():
     merged = merge_buffers(kernel(*nest(load(HERE), store())), 0, 1)
     assert [(p.name, p.written) for p in merged.params] == [("y", True)]
     assert merged.buffers == (0,)
-    assert "let v f32 = y[3*i + j]" in str(merged)
+    assert "let v f32 = y[3*i + j]" in listing(merged)
 
 
 # The executor itself
@@ -284,7 +285,7 @@ def test_merged_buffers_are_one_written_parameter():
 
 def test_a_kernel_reads_as_a_listing():
     (only,) = kernels_of(lambda x: gd.sum(x * x, axis=1), A)
-    assert str(only).splitlines() == [
+    assert listing(only).splitlines() == [
         "kernel forward_y0",
         "    reads x f32[6, 7]",
         "    writes y0 f32[6]",
@@ -300,7 +301,7 @@ def test_a_kernel_reads_as_a_listing():
 
 def test_a_tile_reads_as_a_listing():
     (only,) = kernels_of(lambda x, w: gd.tanh(x @ w), normal(16, 8), normal(8, 16))
-    assert str(only).splitlines()[3:10] == [
+    assert listing(only).splitlines()[3:10] == [
         "for i < 16 step 4",
         "    block",
         "        array tile f32[64]",

@@ -18,6 +18,7 @@ from gradc.lower.execute import execute
 from gradc.lower.forward import forward_stores
 from gradc.lower.hoist import hoist_invariants
 from gradc.lower.inplace import in_place_pairs
+from gradc.lower.listing import listing
 from gradc.lower.nest import (
     Apply,
     Array,
@@ -86,7 +87,7 @@ def test_random_nests_are_the_same_in_c(compiler: str, tmp_path: Path):
         kernels, given, compiled(kernels, given, tmp_path, compiler, ("-w",)), strict=True
     ):
         made = [found[p.name].tolist() for p in kernel.params if p.written]
-        np.testing.assert_array_equal(made, run(kernel, before), str(kernel))
+        np.testing.assert_array_equal(made, run(kernel, before), listing(kernel))
 
 
 # What each pass is for ---
@@ -174,7 +175,7 @@ def test_what_is_at_hand_is_not_read(name: str):
     before = kernel(*(body if isinstance(body, tuple) else (body,)))
     made = forward_stores(before)
     left = [s for s in walk(made.body) if isinstance(s, Let) and isinstance(s.expr, Load)]
-    assert len(left) == loads_left, str(made)
+    assert len(left) == loads_left, listing(made)
     given = arrays(0) | {"y": np.zeros(25, np.float32)[:24]}
     if "neighbour" not in name:
         assert run(made, given) == run(before, given)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..cnames import Names
 from ..dtypes import c_name, short
+from ..lower.alike import signature
 from ..lower.nest import Kernel
 from ..lower.nested import nested
 from ..lower.reserved import RESERVED
@@ -158,7 +159,7 @@ class ProgramPrinter:
     def _kernels(self, e: Entry) -> None:
         """The static functions of one entry point that no earlier one has."""
         for path, call, block in runs(e.plan):
-            key = call.kernel.signature
+            key = signature(call.kernel)
             known = self.shared.get(key)
             if known is not None:
                 self.kernels[(e.name, path)] = self.kernels_by_name[known]

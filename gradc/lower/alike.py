@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..index import Atom, Dyn, Index, Var
 from .nest import Kernel, Stmt
@@ -26,6 +27,9 @@ class Signature:
     def __hash__(self) -> int:
         return self._hash
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"interface": self.interface, "body": self.body}  # hashes differ among processes
+
     @cached_property
     def _hash(self) -> int:
         return hash((self.interface, self.body))
@@ -38,19 +42,25 @@ def once_each(apply: Callable[[Kernel], Kernel]) -> Callable[[Kernel], Kernel]:
     changes: dict[Hashable, bool] = {}
 
     def applied(kernel: Kernel) -> Kernel:
-        known = changes.get(kernel.signature)
+        known = changes.get(signature(kernel))
         if known is False:
             return kernel
         made = apply(kernel)
         if known is None:
-            known = changes[kernel.signature] = made.body != kernel.body
+            known = changes[signature(kernel)] = made.body != kernel.body
         return made if known else kernel
 
     return applied
 
 
-def signature(kernel: Kernel) -> Signature:
-    """Equal for two kernels that can be one C function."""
+def signature(kernel: Kernel) -> Hashable:
+    """Equal for two kernels that can be one C function, whatever their values are called."""
+    if "signature" not in kernel.memo:
+        kernel.memo["signature"] = _signature(kernel)
+    return kernel.memo["signature"]
+
+
+def _signature(kernel: Kernel) -> Signature:
     numbered = _Numbered()
     params = (*kernel.params, *kernel.scratch)
     interface = tuple((numbered.name(p.name), p.dtype, p.size, p.written, p.scalar) for p in params)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from typing import Any
 
 from ..dtypes import DType
@@ -324,7 +323,10 @@ class Param:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One C function. `params[k]` holds the value of the node `buffers[k]`."""
+    """One C function. `params[k]` holds the value of the node `buffers[k]`.
+
+    `memo` keeps what has been found out about it, under the name of what found it.
+    """
 
     name: str
     params: tuple[Param, ...]
@@ -334,15 +336,4 @@ class Kernel:
     scratch: tuple[Param, ...] = ()
     title: str = ""
     notes: tuple[str, ...] = field(default=())
-
-    @cached_property
-    def signature(self) -> Hashable:
-        """Equal for two kernels that can be one C function, whatever their values are called."""
-        from .alike import signature
-
-        return signature(self)
-
-    def __str__(self) -> str:
-        from .listing import listing
-
-        return listing(self)
+    memo: dict[str, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)

@@ -8,7 +8,8 @@ indexing gives; any other index is an `UnsupportedError`.
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +18,12 @@ from ..errors import ShapeError, UnsupportedError
 from . import refusals
 from .context import error
 
-Movement = tuple[str, dict[str, Any]]
-"""A movement op and its attributes."""
+
+class Movement(NamedTuple):
+    """A movement op, to be done to whatever there is."""
+
+    op: str
+    attrs: Mapping[str, Any]
 
 
 def basic_index(spec: Spec, key: Any) -> list[Movement]:
@@ -45,10 +50,10 @@ def basic_index(spec: Spec, key: Any) -> list[Movement]:
     movements: list[Movement] = []
     if tuple(count) != spec.shape:
         cut = {"start": tuple(start), "step": tuple(step), "shape": tuple(count)}
-        movements.append(("slice", cut))
+        movements.append(Movement("slice", cut))
     if flips:
-        movements.append(("flip", {"axes": tuple(flips)}))
-    return [*movements, ("reshape", {"shape": tuple(shape)})]
+        movements.append(Movement("flip", {"axes": tuple(flips)}))
+    return [*movements, Movement("reshape", {"shape": tuple(shape)})]
 
 
 def _expanded(spec: Spec, key: Any) -> list[Any]:

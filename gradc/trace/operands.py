@@ -187,11 +187,11 @@ def broadcasting(spec: Spec, shape: tuple[int, ...]) -> list[Movement]:
     if offset < 0 or any(n not in (m, 1) for n, m in pairs):
         raise error(ShapeError, "GC104", f"{spec!r} does not broadcast to {list(shape)}")
     if spec.size == Spec(shape, spec.dtype).size and spec.size:
-        return [("reshape", {"shape": shape})]
+        return [Movement("reshape", {"shape": shape})]
     kept = [i for i, (n, m) in enumerate(pairs) if n == m]
     return [
-        ("reshape", {"shape": tuple(spec.shape[i] for i in kept)}),
-        ("broadcast", {"shape": shape, "axes": tuple(i + offset for i in kept)}),
+        Movement("reshape", {"shape": tuple(spec.shape[i] for i in kept)}),
+        Movement("broadcast", {"shape": shape, "axes": tuple(i + offset for i in kept)}),
     ]
 
 
