@@ -1,8 +1,8 @@
 """The C headers of runtime/ on their own: compiled with every compiler found, run, and judged.
 
-Enters: gradc_math.h and gradc_random.h, through the programs tests/c/runtime_*.c. Always holds:
-nothing here knows of graphs. All 2^32 floats are tried by hand: build tests/c/runtime_math.c and
-run it without arguments.
+Enters: gradc_lanes.h, gradc_math.h and gradc_random.h, through the programs tests/c/runtime_*.c.
+Always holds: nothing here knows of graphs. All 2^32 floats are tried by hand: build
+tests/c/runtime_math.c and run it without arguments.
 """
 
 from __future__ import annotations
@@ -40,7 +40,13 @@ BUILDS = {
     "sanitized": SANITIZERS,
 }
 
-HEADERS = ("gradc_convert.h", "gradc_math.h", "gradc_random.h", "gradc_simd.h")
+HEADERS = (
+    "gradc_convert.h",
+    "gradc_lanes.h",
+    "gradc_math.h",
+    "gradc_random.h",
+    "gradc_simd.h",
+)
 FLOAT_FUNCTIONS = "expf expm1f logf log1pf tanhf sigmoidf erff sinf cosf".split()
 
 
@@ -106,6 +112,11 @@ def test_float_functions_are_within_two_ulp(
     worst = {name: float(ulp) for name, ulp, _ in (line.split() for line in lines)}
     assert sorted(f"{name}f" for name in worst) == sorted(FLOAT_FUNCTIONS)
     assert {name: ulp for name, ulp in worst.items() if not ulp <= 2} == {}
+
+
+@pytest.mark.parametrize(("compiler", "flags"), builds())
+def test_lanes_are_joined_in_one_order(compiler: str, flags: list[str], tmp_path: Path) -> None:
+    assert run_program(compiler, flags, "runtime_lanes.c", tmp_path) == ["0 failures"]
 
 
 @pytest.mark.parametrize("compiler", C_COMPILERS)

@@ -29,7 +29,7 @@ from ..dtypes import (
     limits,
 )
 from ..index import Atom, Dyn, Index, Quot, Var
-from ..lower.nest import Apply, Expr, FromIndex, Literal, Load, Ref
+from ..lower.nest import Apply, Expr, FromIndex, Joined, Literal, Load, Ref
 from ..ops.notation import Level, Term, loosest
 from ..ops.table import OPS, Op
 
@@ -162,6 +162,8 @@ def expression(expr: Expr, element_of: Callable[[Load], str]) -> Term:
             return Term(f"({c_name(expr.dtype)}){_index_operand(expr.index)}", Level.SIGN)
         case Apply():
             return _apply(expr, [expression(a, element_of) for a in expr.args])
+        case Joined():
+            return Term(f"{OPS[expr.op].joined}{c_suffix(expr.dtype)}({expr.array})")
         case _:
             assert_never(expr)
 

@@ -22,6 +22,7 @@ from ..lower.nest import (
     Expr,
     For,
     If,
+    Joined,
     Kernel,
     Let,
     Literal,
@@ -162,6 +163,8 @@ class KernelPrinter:
             self.w.need(*op_headers(OPS[expr.op], operand_dtype(expr)))
             for arg in expr.args:
                 self._note(arg)
+        elif isinstance(expr, Joined):
+            self.w.need("gradc_lanes.h")
 
     def _loop(self, s: For) -> None:
         """The loop, behind what its kind tells the compiler."""

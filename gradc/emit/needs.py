@@ -15,6 +15,7 @@ RUNTIME: dict[str, tuple[str, ...]] = {
     "gradc_base.h": (),
     "gradc_convert.h": ("gradc_base.h",),
     "gradc_file.h": ("gradc_base.h",),
+    "gradc_lanes.h": ("gradc_base.h",),
     "gradc_math.h": ("gradc_base.h",),
     "gradc_random.h": ("gradc_math.h",),
     "gradc_simd.h": ("gradc_base.h",),

@@ -33,6 +33,7 @@ from .nest import (
     For,
     FromIndex,
     If,
+    Joined,
     Kernel,
     Let,
     Literal,
@@ -219,7 +220,16 @@ class _Scope:
                 return self.names[e.name]
             case FromIndex():
                 return e.dtype.type(self._index(e.index))
+            case Joined():
+                return self._joined(e)
             case Apply():
                 return e.value(self._value(a) for a in e.args)
             case _:
                 assert_never(e)
+
+    def _joined(self, e: Joined) -> Any:
+        part, combine = self.names[e.array], _combine(e.op)
+        while len(part) > 1:
+            half = len(part) // 2
+            part = combine(part[:half], part[half:])
+        return part[0]

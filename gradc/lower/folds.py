@@ -1,8 +1,9 @@
 """Reductions as accumulators: where they start, how they take an element, how they end.
 
 Enters: a reduction node. Leaves: the statements around and inside the loop that folds. Always
-holds: the order of a reduction is the loop's own, or, for long rows, `LANES` partial sums joined in
-ascending order; neither depends on the target. Long float32 sums are sums of blocks (see `sweep`).
+holds: the order of a reduction is the loop's own, or, for long rows of floats, that of `LANES`
+partial results which are joined in halves; neither depends on the target. Long float32 sums are
+sums of blocks (see `sweep`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..cnames import identifier
-from ..dtypes import F32, F64, DType
+from ..dtypes import F32, F64, DType, is_float
 from ..graph import Node
 from ..index import Index, Var, at
 from ..ops.table import OPS
@@ -20,7 +21,7 @@ from .nest import (
     Apply,
     Array,
     Declare,
-    For,
+    Joined,
     Let,
     Literal,
     Load,
@@ -115,13 +116,9 @@ class Fold:
         return Ref(result, self.dtype)
 
     def _joined(self, lanes: str, dtype: DType, body: Body) -> str:
-        """The sum of all lanes, in ascending order."""
+        """All lanes in one."""
         total = body.fresh(f"{self.base}_total" if self.blocked else self.base)
-        lane, part = Var("lane", self.width), "part"
-        body.statements.append(Declare(total, dtype, start_value(self.op, dtype)))
-        step = Accumulate(total, None, self.op, Ref(part, dtype), dtype, self.nodes)
-        load = Let(part, Load(lanes, at(lane), dtype), self.nodes)
-        body.statements.append(For(lane, (load, step)))
+        body.statements.append(Let(total, Joined(lanes, self.op, dtype), self.nodes))
         return total
 
 
@@ -159,6 +156,13 @@ def start_fold(
         return fold
     fold.name = fold.declare(fold.base, node.dtype, body)
     return fold
+
+
+def splits(op: str, dtype: DType) -> bool:
+    """Whether a reduction of a long row is worth splitting into partial results: of floats, whose
+    order compilers do not change. Those of integers they split themselves.
+    """
+    return OPS[op].joined is not None and is_float(dtype)
 
 
 def is_long_sum(op: str, dtype: DType, additions: int) -> bool:

@@ -23,6 +23,7 @@ from .nest import (
     For,
     FromIndex,
     If,
+    Joined,
     Kernel,
     Let,
     Literal,
@@ -86,6 +87,8 @@ def _expr(e: Expr) -> str:
             return f"{SHORT[e.dtype]}({index_listing(e.index)})"
         case Apply():
             return f"{e.op}({', '.join(_expr(a) for a in e.args)})"
+        case Joined():
+            return f"{e.op}({e.array})"
         case Literal():
             return str(e.dtype.type(e.value))
         case Ref():

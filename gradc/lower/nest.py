@@ -15,8 +15,9 @@ from enum import Enum
 from typing import Any
 
 from ..dtypes import DType
-from ..index import Index, Var
+from ..index import Index, Var, at
 from ..ops.table import OPS
+from ..passes.cost import LANES
 
 # Expressions -----------------------------------------------------------------------------------
 
@@ -81,8 +82,25 @@ class Apply:
         return self.dtype.type(op.reference(*operands, **attrs))
 
 
+@dataclass(frozen=True)
+class Joined:
+    """The `LANES` elements of a local array made into one by reduction `op`: the upper half is
+    folded into the lower one, and again, until one is left.
+    """
+
+    array: str
+    op: str
+    dtype: DType
+
+    @property
+    def elements(self) -> tuple[Index, Var]:
+        """The index of each element, and the variable it is an index of."""
+        lane = Var("lane", LANES)
+        return at(lane), lane
+
+
 Simple = Ref | Literal
-Expr = Load | Literal | Ref | FromIndex | Apply
+Expr = Load | Literal | Ref | FromIndex | Apply | Joined
 
 # Statements ------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from ..passes.cost import LANES, STACK_BYTES
 from ..passes.domain import Domain, fold_level
 from .carried import Carried
 from .flat import Loops, merged_loops, offsets_read
-from .folds import Fold, start_fold
+from .folds import Fold, splits, start_fold
 from .nest import Array, Load, Param, Ref, Store
 from .pointwise import Body, Elements, noun
 from .sweep import additions, sweep
@@ -35,6 +35,15 @@ class Work:
     kept: list[int] = field(default_factory=list)
     folds: list[int] = field(default_factory=list)
     carried: list[int] = field(default_factory=list)
+
+    def parts(self, folds: list[int]) -> tuple[Work, Work]:
+        """The same without these reductions, and they alone."""
+        kept, alone = Work(self.kept), Work()
+        for i in self.folds:
+            (alone if i in folds else kept).folds.append(i)
+        for i in self.carried:
+            (alone if i in folds else kept).carried.append(i)
+        return kept, alone
 
 
 class RowNest:
@@ -113,8 +122,15 @@ class RowNest:
     def _inner_loop(self, inner: tuple[int, ...], work: Work, index: Indices, row: Body) -> None:
         loops = self._merged(inner, work, index, row)
         whole = [i for i in work.carried if not self.carried[i].shape] if loops.extents else []
-        width = LANES if self._is_long(loops.extents, [*work.folds, *whole]) else 0
-        folds = {i: self._start(i, loops.extents, width, row) for i in (*work.folds, *whole)}
+        results = (*work.folds, *whole)
+        long = bool(loops.extents) and loops.extents[-1] >= 2 * LANES
+        split = [i for i in results if long and self._splits(i)]
+        if split and len(split) < len(results):  # others would be in the way of the vectors
+            for part in work.parts([i for i in results if i not in split]):
+                self._inner_loop(inner, part, index, row)
+            return
+        width = LANES if split else 0
+        folds = {i: self._start(i, loops.extents, width, row) for i in results}
 
         def visit(position: Indices, lane: Index | None, body: Body) -> None:
             self._element(work, (*index, *loops.index(position)), lane, body, folds)
@@ -161,11 +177,9 @@ class RowNest:
             return flatten(index, shape)
         return flatten(index[skip:], shape[skip:])
 
-    def _is_long(self, extents: tuple[int, ...], folds: list[int]) -> bool:
-        """Whether the innermost loop's reductions are worth splitting into partial sums."""
-        if not extents or extents[-1] < 2 * LANES or not folds:
-            return False
-        return all(not OPS[self.graph[i].op].better for i in folds)
+    def _splits(self, node_id: int) -> bool:
+        node = self.graph[node_id]
+        return splits(node.op, node.dtype)
 
     def _element(
         self,

@@ -26,6 +26,7 @@ from .nest import (
     For,
     FromIndex,
     If,
+    Joined,
     Let,
     Literal,
     Load,
@@ -142,7 +143,7 @@ def loads(s: Stmt) -> Iterator[Access]:
             if isinstance(s, Accumulate):
                 yield from stores(s)
             for e in expressions(s):
-                yield from (Access(p.buffer, p.index) for p in _parts(e) if isinstance(p, Load))
+                yield from _elements(e)
 
 
 def stores(s: Stmt) -> Iterator[Access]:
@@ -172,6 +173,16 @@ def _sides(s: Transpose) -> tuple[Var, Var]:
     return Var("r", s.rows), Var("c", s.columns)
 
 
+def _elements(e: Expr) -> Iterator[Access]:
+    """The elements of memory that an expression is made of."""
+    for part in _parts(e):
+        if isinstance(part, Load):
+            yield Access(part.buffer, part.index)
+        elif isinstance(part, Joined):
+            index, lane = part.elements
+            yield Access(part.array, index, (lane,))
+
+
 def _parts(e: Expr) -> Iterator[Expr]:
     """An expression, and those that it is made of."""
     yield e
@@ -179,7 +190,7 @@ def _parts(e: Expr) -> Iterator[Expr]:
         case Apply():
             for a in e.args:
                 yield from _parts(a)
-        case Load() | Ref() | Literal() | FromIndex():
+        case Load() | Ref() | Literal() | FromIndex() | Joined():
             return
         case _:
             assert_never(e)
@@ -233,6 +244,8 @@ def names_in(e: Expr) -> Iterator[str]:
             yield part.name
         elif isinstance(part, Load):
             yield part.buffer
+        elif isinstance(part, Joined):
+            yield part.array
 
 
 # The same statements of other parts ------------------------------------------------------------
@@ -300,6 +313,8 @@ class Rewrite:
                 return _with(e, args=tuple([self.expr(a) for a in e.args]))
             case FromIndex():
                 return _with(e, index=self.index(e.index))
+            case Joined():
+                return _with(e, array=self.name(e.array))
             case _:
                 assert_never(e)
 

@@ -90,7 +90,8 @@ class Op:
     Of a reduction: `combine` is the ufunc that folds two values, `compound` the assignment operator
     of C that does (on floats); a row that looks for a place has instead `better`, the comparison
     by which an element beats the best so far, which is `start(dtype)` before the first. `adds_up`:
-    so do the rounding errors of many elements, unless they are folded in blocks.
+    so do the rounding errors of many elements, unless they are folded in blocks. `joined` is the
+    function of gradc_lanes.h that makes one float of partial results side by side.
 
     Of a movement: `index_map(index, operand shapes, shape, attrs)` says where element `index` of
     the result comes from; several sources are pieces side by side, and where the tests of none
@@ -125,6 +126,7 @@ class Op:
     compound: str | None = None
     better: str | None = None
     adds_up: bool = False
+    joined: str | None = None
     index_map: IndexMap | None = None
     view: bool = False
     idle: Callable[[Attrs, Shape], bool] | None = None
