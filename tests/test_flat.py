@@ -44,10 +44,10 @@ FLAT = {
     "a short sum": (lambda a: gd.sum(a), [array(3, 5)], [15]),
     "a long sum": (lambda a: gd.mean(a), [array(9, 11)], [96, 16, 3]),
     "a sum and the elements": (
-        lambda a: (gd.tanh(a), gd.sum(gd.tanh(a))), [array(6, 8)], [48, 16, 16]
+        lambda a: (gd.tanh(a), gd.sum(gd.tanh(a))), [array(6, 8)], [48, 16]
     ),
     "the inner axes of a row": (
-        lambda a: gd.sum(a, axis=(1, 2)), [array(3, 5, 8)], [3, 32, 16, 8, 16]
+        lambda a: gd.sum(a, axis=(1, 2)), [array(3, 5, 8)], [3, 32, 16, 8]
     ),
     "transposed alike": (lambda a, b: (a.T + b.T).T, [array(6, 10), array(6, 10)], [60]),
 }  # fmt: skip
