@@ -23,6 +23,7 @@ from .emit.layout import Member, StateLayout, lay_out
 from .emit.program import Emitted, ProgramPrinter
 from .graph import Graph, verify
 from .lower.alike import once_each
+from .lower.axes import find_axes
 from .lower.cuts import cut_loops
 from .lower.forward import forward_stores
 from .lower.hoist import hoist_invariants
@@ -48,7 +49,8 @@ class Leaf:
     """One array of the state: its name, what C calls it, its first value, its distribution.
 
     A leaf of a `section` lies in a struct of that name inside the state, called `field` there.
-    All sections have the fields of the section "params", of the same dtypes and shapes.
+    All sections have the fields of the section "params", of the same dtypes and shapes. `axes` are
+    words for the axes of its array, if its layer has some.
     """
 
     name: str
@@ -57,6 +59,12 @@ class Leaf:
     recipe: tuple[Any, ...] | None = None
     section: str = ""
     field: str = ""
+    axes: tuple[str, ...] = ()
+
+    @property
+    def layer(self) -> str:
+        """What it is a part of: `fc1` of `fc1.weight`."""
+        return (self.field or self.display).rpartition(".")[0]
 
 
 @dataclass
@@ -304,7 +312,7 @@ def _members(leaves: Sequence[Leaf], swapped: frozenset[int]) -> list[Member]:
     return [
         Member(
             k, leaf.section, leaf.field or leaf.display, np.dtype(leaf.value.dtype),
-            leaf.value.shape, 0, k in swapped, leaf.recipe, leaf.value,
+            leaf.value.shape, 0, k in swapped, leaf.recipe, leaf.value, leaf.layer, leaf.axes,
         )
         for k, leaf in enumerate(leaves)
     ]  # fmt: skip
@@ -326,7 +334,8 @@ def _entry(job: Job, layout: StateLayout | None) -> Entry:
     updates = bool(job.replaced)
     scope = _scope(job.plan, layout, updates)
     named = frozenset(node.id for node in graph if node.name)
-    return Entry(job.name, job.plan, args, outputs, updates, checks, job.batch, scope, named)
+    axes = find_axes(graph, job.leaves, job.replaced)
+    return Entry(job.name, job.plan, args, outputs, axes, updates, checks, job.batch, scope, named)
 
 
 def _scope(plan: Block, layout: StateLayout | None, updates: bool) -> Scope:

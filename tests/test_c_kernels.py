@@ -82,7 +82,7 @@ def test_parameters_stand_in_one_order_and_say_what_they_are(name, programs):
         for declared, comment in parameters:
             assert re.fullmatch(r"(const )?\w+ (\*restrict )?\w+", declared)
             assert re.fullmatch(
-                r"(out|in-out|in: \w+, out: \w+|scratch)? ?(\[[\d, ]+\])?", comment
+                r"(out|in-out|in: \w+, out: \w+|scratch)? ?(\[[\w, ]+\])?", comment
             ), comment
             role = ROLES.get(comment.partition(" ")[0], 2 if "*" in declared else 3)
             assert declared.startswith("const") == (role == 2)

@@ -7,14 +7,17 @@ before its arguments have been checked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..cnames import Names
-from ..dtypes import c_name, item_bytes, limits
+from ..dtypes import c_name, limits
 from ..lower.reserved import RESERVED
 from ..plan.buffers import Buffer
 from ..plan.steps import arrays_of, walk
 from .entry import Argument, Check, Entry
+from .extents import Extents
+from .indices import product_text
 from .interface import Interface
 from .layout import PARAMS
 from .steps import Functions, StepPrinter
@@ -27,6 +30,7 @@ class CallPrinter:
 
     interface: Interface
     functions: Functions
+    extents: Extents
 
     def entry(self, e: Entry) -> Writer:
         """One call of the entry point."""
@@ -42,7 +46,8 @@ class CallPrinter:
                 w.line(f"(void){name};")
             names = self._names(e)
             pointers, members = self._sections(w, e, names)
-            steps = StepPrinter(self.interface, self.functions, e, names, members)
+            printed = self.functions, self.extents
+            steps = StepPrinter(self.interface, *printed, e, names, members)
             if steps.pointers(w, e.plan) or pointers:
                 w.line()
             if e.returns_value:
@@ -63,7 +68,8 @@ class CallPrinter:
             with w.block(f"if ({' || '.join(tests)})"):
                 w.line(refused)
             return
-        with w.loop("k", a.size), w.block(f"if ({' || '.join(tests)})"):
+        size = " * ".join(self.extents.argument(e, c.position))
+        with w.loop("k", size), w.block(f"if ({' || '.join(tests)})"):
             w.line(refused)
 
     def _unused(self, e: Entry) -> list[str]:
@@ -119,6 +125,9 @@ class CallPrinter:
     def many(self, e: Entry) -> Writer:
         """Many steps in one call: gather the batch, step, keep the results."""
         w, rows = Writer(), e.batch or 1
+        texts = {a.identifier: self.extents.argument(e, k) for k, a in enumerate(e.args)}
+        # What is given row by row has no other leading extent than the batch's.
+        leading = next((texts[a.identifier][0] for a in e.arrays), str(rows))
         w.comment(self.interface.describe_many(e))
         self.interface.many_signature(w, e, "")
         fields = {a.identifier: f for f, a in self.interface.steps_arena_members(e)}
@@ -127,18 +136,20 @@ class CallPrinter:
             w.line("*done = 0;")
             with w.block("for (size_t k = 0; k < count; ++k)"):
                 if rows > 1:
-                    with w.loop("i", rows):
-                        w.line(f"const size_t row = order[k * {rows} + i];")
+                    with w.loop("i", leading):
+                        w.line(f"const size_t row = order[k * {leading} + i];")
                         self._stop(w)
                         for a in e.gathered:
-                            self._gather(w, a, batch[a.identifier], a.size // rows)
+                            self._gather(w, a, batch[a.identifier], texts[a.identifier][1:])
                 else:
                     w.line("const size_t row = order[k];")
                     self._stop(w)
                 given = [
-                    batch.get(a.identifier) or f"&{_row(a.identifier, 'row', a)}" for a in e.arrays
+                    batch.get(a.identifier)
+                    or f"&{_row(a.identifier, 'row', texts[a.identifier][1:])}"
+                    for a in e.arrays
                 ]
-                outs = [f"&{_row(a.identifier, 'k', a)}" for a in e.outputs]
+                outs = [f"&{_row(a.identifier, 'k', tuple(map(str, a.shape)))}" for a in e.outputs]
                 scratch = ["&arena->step" if e.gathered else "arena"] if e.arena else []
                 args = ["state", *outs, *given, *(a.identifier for a in e.scalars), *scratch]
                 self._step(w, e, args)
@@ -160,15 +171,15 @@ class CallPrinter:
         with w.block(f"if (status != {self.interface.ok})"):
             w.line("return status;")
 
-    def _gather(self, w: Writer, a: Argument, batch: str, width: int) -> None:
-        """Row `row` of an argument becomes row i of the batch."""
-        if width == 1:
-            w.line(f"{batch}[i] = {a.identifier}[row];")
+    def _gather(self, w: Writer, a: Argument, batch: str, extents: Sequence[str]) -> None:
+        """Row `row` of an argument, of these extents, becomes row i of the batch."""
+        target, source = _row(batch, "i", extents), _row(a.identifier, "row", extents)
+        if not product_text(extents):
+            w.line(f"{target} = {source};")
             return
         w.need("string.h")
-        target = f"&{batch}[i * {width}]"
-        source = f"&{a.identifier}[row * {width}]"
-        w.line(f"memcpy({target}, {source}, {width * item_bytes(a.dtype)});")
+        size = f"sizeof({c_name(a.dtype)}) * {product_text(extents)}"
+        w.call("memcpy", [f"&{target}", f"&{source}", size], ";")
 
 
 def _used(e: Entry) -> dict[Buffer, None]:
@@ -176,6 +187,7 @@ def _used(e: Entry) -> dict[Buffer, None]:
     return dict.fromkeys(a.base for _, step, _ in walk(e.plan) for a in arrays_of(step))
 
 
-def _row(array: str, index: str, a: Argument) -> str:
-    """The first element of row `index` of an array whose rows have the size of `a`."""
-    return f"{array}[{index}]" if a.size == 1 else f"{array}[{index} * {a.size}]"
+def _row(array: str, index: str, extents: Sequence[str]) -> str:
+    """The first element of row `index` of an array whose rows have these extents."""
+    width = product_text(extents)
+    return f"{array}[{index} * {width}]" if width else f"{array}[{index}]"

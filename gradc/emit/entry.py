@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..dtypes import DType, item_bytes
+from ..lower.axes import Axes
 from ..plan.steps import Block, Guard, offsets_of, runs, walk
 
 Scope = Literal["", "params", "state"]
@@ -59,6 +60,7 @@ class Check:
 @dataclass(frozen=True)
 class Entry:
     """One entry point: `args` and `outputs` in order; `batch` rows if it can be run many times.
+    `axes` says which axes of its arrays are one.
 
     `named` are the nodes of its graph that have a name from the user.
     """
@@ -67,6 +69,7 @@ class Entry:
     plan: Block
     args: tuple[Argument, ...]
     outputs: tuple[Argument, ...]
+    axes: Axes
     updates: bool
     checks: tuple[Check, ...] = ()
     batch: int | None = None

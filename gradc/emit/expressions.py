@@ -73,8 +73,11 @@ def literal_headers(value: float | int | bool) -> tuple[str, ...]:
     return () if math.isfinite(value) else ("math.h",)
 
 
-def index_text(index: Index) -> str:
-    """An index as a `size_t` expression; positive terms first, so that nothing wraps on the way."""
+def index_text(index: Index, spelt: Callable[[int], str] = str) -> str:
+    """An index as a `size_t` expression; positive terms first, so that nothing wraps on the way.
+
+    `spelt` writes a factor.
+    """
     factors: dict[int, list[str]] = {}
     for atom, k in index.terms:
         factors.setdefault(k, []).append(_atom_text(atom, bare=abs(k) == 1))
@@ -84,7 +87,9 @@ def index_text(index: Index) -> str:
         text = " + ".join(texts)
         if len(texts) > 1 and k != 1:
             text = f"({text})"
-        (positive if k > 0 else negative).append(text if abs(k) == 1 else f"{text} * {abs(k)}")
+        (positive if k > 0 else negative).append(
+            text if abs(k) == 1 else f"{text} * {spelt(abs(k))}"
+        )
     if index.const > 0 or not positive:
         positive.append(str(max(index.const, 0)))
     if index.const < 0:
@@ -99,11 +104,6 @@ def _atom_text(atom: Atom, *, bare: bool) -> str:
     inner = inner if re.fullmatch(r"\w+", inner) else f"({inner})"
     text = f"{inner} {'/' if isinstance(atom, Quot) else '%'} {atom.by}"
     return text if bare else f"({text})"
-
-
-def element(buffer: str, index: Index, size: int) -> str:
-    """`buffer[index]`; the only element of a buffer of one is `*buffer`."""
-    return f"*{buffer}" if size == 1 else f"{buffer}[{index_text(index)}]"
 
 
 def apply_term(op: str, args: Sequence[Term], operand: DType, result: DType) -> Term:

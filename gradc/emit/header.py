@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import textwrap
 
-from ..dtypes import c_name, short
+from ..dtypes import c_name
 from .expressions import literal
+from .extents import Extents
 from .interface import Interface
 from .parameters import declare_load
 from .state import describe_init, write_structs
 from .writer import Writer
 
 
-def header_text(p: Interface) -> str:
+def header_text(p: Interface, extents: Extents) -> str:
     """The header file."""
     w = Writer()
     _title(w, p)
@@ -33,10 +34,12 @@ def header_text(p: Interface) -> str:
     w.line("#endif")
     w.line()
     _statuses(w, p)
+    _extents(w, p, extents)
+    public = extents.prefixed(p.prefix)
     if p.layout is not None:
         queries = [p.function(e) for e in p.entries if e.scope == "params"]
-        write_structs(w, p.layout, queries)
-    _arenas(w, p)
+        write_structs(w, p.layout, queries, public)
+    _arenas(w, p, public)
     if p.layout is not None:
         w.comment(describe_init(p.layout))
         w.line(f"void {p.init}({p.name}_state *state, uint64_t seed);")
@@ -119,7 +122,17 @@ def _statuses(w: Writer, p: Interface) -> None:
     w.line()
 
 
-def _arenas(w: Writer, p: Interface) -> None:
+def _extents(w: Writer, p: Interface, extents: Extents) -> None:
+    if not extents.enumerators:
+        return
+    w.comment("The extents of the arrays.")
+    with w.block("enum", end="};"):
+        values = zip(extents.public(p.prefix), extents.enumerators.values(), strict=True)
+        w.listed(f"{name} = {value}" for (_, name), value in values)
+    w.line()
+
+
+def _arenas(w: Writer, p: Interface, extents: Extents) -> None:
     """The types of the scratch memory."""
     if p.arena_members:
         kind = "struct" if len(p.arena_members) == 1 else "union"
@@ -144,8 +157,8 @@ def _arenas(w: Writer, p: Interface) -> None:
             if e.arena:
                 w.line(f"{p.arena_type} step;")
             for field, a in p.steps_arena_members(e):
-                shape = f"/* {short(a.dtype, a.shape)} */"
-                w.line(f"alignas(64) {c_name(a.dtype)} {field}[{a.size}]; {shape}")
+                size = " * ".join(extents.argument(e, e.args.index(a)))
+                w.line(f"alignas(64) {c_name(a.dtype)} {field}[{size}];")
         w.line()
 
 

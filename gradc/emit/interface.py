@@ -43,13 +43,13 @@ class Interface:
     # Status codes
 
     @property
-    def _prefix(self) -> str:
+    def prefix(self) -> str:
         """What enumerators begin with: the program's name, where that gives no known macro."""
         return f"GRADC_{self.upper}" if self.upper in ACCESS else self.upper
 
     @property
     def ok(self) -> str:
-        return f"{self._prefix}_OK"
+        return f"{self.prefix}_OK"
 
     @cached_property
     def _ranges(self) -> dict[tuple[str, int, int], Status]:
@@ -65,7 +65,7 @@ class Interface:
                     continue
                 if any(known == word for known, _, _ in found):
                     word = f"{e.name}_{word}"
-                enumerator = names.fresh(f"{self._prefix}_{word.upper()}_OUT_OF_RANGE")
+                enumerator = names.fresh(f"{self.prefix}_{word.upper()}_OUT_OF_RANGE")
                 several = isinstance(c, Guard) or bool(e.args[c.position].shape)
                 what = "has an element" if several else "is"
                 text = f"`{key[0]}` {what} outside {c.lower}..{c.upper - 1}"
@@ -74,11 +74,11 @@ class Interface:
 
     @property
     def order_out_of_range(self) -> str:
-        return f"{self._prefix}_ORDER_OUT_OF_RANGE"
+        return f"{self.prefix}_ORDER_OUT_OF_RANGE"
 
     @property
     def wrong_file(self) -> str:
-        return f"{self._prefix}_WRONG_FILE"
+        return f"{self.prefix}_WRONG_FILE"
 
     def refusal(self, e: Entry, c: Check | Guard) -> str:
         """The enumerator of a check or a guard that ends the function."""
@@ -171,11 +171,11 @@ class Interface:
 
     @property
     def file_identity(self) -> str:
-        return f"{self._prefix}_FILE_ID"
+        return f"{self.prefix}_FILE_ID"
 
     @property
     def file_size(self) -> str:
-        return f"{self._prefix}_FILE_BYTES"
+        return f"{self.prefix}_FILE_BYTES"
 
     @property
     def type_names(self) -> dict[str, str]:

@@ -40,13 +40,13 @@ from ..ops.notation import Term
 from ..ops.table import OPS
 from .expressions import (
     apply_term,
-    element,
     expression,
     index_text,
     literal_headers,
     op_headers,
     operand_dtype,
 )
+from .indices import Indices, Shape, shape_text
 from .passing import Operand
 from .writer import Writer
 
@@ -59,19 +59,25 @@ def param_text(p: Param) -> str:
     return f"{const}{c_name(p.dtype)} *restrict {p.name}"
 
 
-def param_comment(o: Operand) -> str:
+def param_comment(o: Operand, shape: Sequence[str]) -> str:
     """What is said of a parameter: the part it plays, and its shape."""
-    shape = str(list(o.param.shape)) if o.param.shape else ""
-    return f"{o.mark} {shape}".strip()
+    return f"{o.mark} {shape_text(shape)}".strip()
 
 
 class KernelPrinter:
-    """Prints the body of one kernel."""
+    """Prints the body of one kernel; `shapes` are the extents of its parameters, as written."""
 
-    def __init__(self, kernel: Kernel, writer: Writer) -> None:
+    def __init__(
+        self, kernel: Kernel, writer: Writer, shapes: Sequence[Sequence[str]] = ()
+    ) -> None:
         self.kernel = kernel
         self.w = writer
         params = (*kernel.params, *kernel.scratch)
+        texts = shapes or [tuple(map(str, p.shape)) for p in params]
+        self.shapes = {
+            p.name: Shape(p.shape, tuple(text)) for p, text in zip(params, texts, strict=True)
+        }
+        self.indices = Indices(kernel, self.shapes)
         self.sizes = {p.name: p.size for p in params}
         self.scalars = frozenset(p.name for p in params if p.scalar)
 
@@ -80,7 +86,10 @@ class KernelPrinter:
         k, w = self.kernel, self.w
         w.need("gradc_base.h")
         w.comment("\n".join((k.title, *k.notes)), k.nodes)
-        rows = [(param_text(o.param), param_comment(o)) for o in operands]
+        rows = [
+            (param_text(o.param), param_comment(o, self.shapes[o.param.name].texts))
+            for o in operands
+        ]
         w.parameters(f"GRADC_KERNEL void {name}", rows, k.nodes)
         with w.block("", k.nodes):
             self.statements(k.body)
@@ -108,7 +117,7 @@ class KernelPrinter:
             case Assign():
                 w.statement(f"{s.name} = {self._expr(s.expr)};", s.nodes)
             case Store():
-                target = element(s.buffer, s.index, self.sizes[s.buffer])
+                target = self._place(s.buffer, s.index)
                 w.statement(f"{target} = {self._stored(s.expr)};", s.nodes)
             case Accumulate():
                 self._accumulate(s)
@@ -127,11 +136,7 @@ class KernelPrinter:
                 w.line(f"memcpy({s.target}, {s.source}, {s.size} * sizeof *{s.target});", s.nodes)
             case Transpose():
                 w.need("gradc_simd.h")
-                target = f"&{s.target}[{index_text(s.target_index)}]"
-                source = f"&{s.source.buffer}[{index_text(s.source.index)}]"
-                extents = (str(s.rows), str(s.columns))
-                args = (target, str(s.target_row), source, str(s.source_row), *extents)
-                w.call("gradc_transpose", args, ";", s.nodes)
+                self._transpose(s)
             case Product():
                 self._product(s)
             case _:
@@ -147,7 +152,12 @@ class KernelPrinter:
     def _element(self, load: Load) -> str:
         if load.buffer in self.scalars:
             return load.buffer
-        return element(load.buffer, load.index, self.sizes[load.buffer])
+        return self._place(load.buffer, load.index)
+
+    def _place(self, buffer: str, index: Index) -> str:
+        """`buffer[index]`; the only element of a buffer of one is `*buffer`."""
+        only = self.sizes[buffer] == 1
+        return f"*{buffer}" if only else f"{buffer}[{self.indices.text(index, buffer)}]"
 
     def _stored(self, expr: Expr) -> str:
         """A value as memory holds it: a bool is narrower there than in a register."""
@@ -177,7 +187,7 @@ class KernelPrinter:
                 pass
             case _:
                 assert_never(s.kind)
-        start, stop = index_text(s.start), index_text(s.stop)
+        start, stop = index_text(s.start), self.indices.stop(s)
         with self.w.loop(s.var.name, stop, s.nodes, step=s.var.step, first=start):
             self.statements(s.body)
 
@@ -190,19 +200,20 @@ class KernelPrinter:
 
     def _array(self, s: Array) -> None:
         self.sizes[s.name] = max(s.size, 2)
-        declared = f"{c_name(s.dtype)} {s.name}[{s.size}]"
+        size = self.indices.size(s.name, s.size)
+        declared = f"{c_name(s.dtype)} {s.name}[{size}]"
         if s.start == Literal(0, s.dtype):
             self.w.line(f"{declared} = {{0}};")
             return
         self.w.line(f"{declared};")
         if isinstance(s.start, Literal):
-            with self.w.loop("k", s.size):
+            with self.w.loop("k", size):
                 self.w.line(f"{s.name}[k] = {self._expr(s.start)};")
 
     def _accumulate(self, s: Accumulate) -> None:
         target = s.target
         if s.index is not None:
-            target = element(s.target, s.index, self.sizes[s.target])
+            target = self._place(s.target, s.index)
         value = self._term(s.expr)
         self.w.need(*op_headers(OPS[s.op], s.dtype))
         compound = OPS[s.op].compound
@@ -230,15 +241,29 @@ class KernelPrinter:
         self.w.need("gradc_simd.h")
         verb = "add_product" if s.adds else "product"
         name = f"gradc_{verb}_f{8 * item_bytes(s.dtype)}x{s.lanes}"
-        sums = [self._address(s.target, s.target_index), s.target_row, s.rows, s.columns, s.depth]
-        a = [self._address(s.a.buffer, s.a.index), s.a_row, s.a_column]
-        b = [self._address(s.b.buffer, s.b.index), s.b_row]
-        rows = [", ".join(map(str, row)) for row in (sums, a, b)]
+        to, a, b, spelt = s.target, s.a.buffer, s.b.buffer, self.indices
+        rows = spelt.extent(a, s.a_row, s.rows)
+        columns, depth = spelt.extent(b, 1, s.columns), spelt.extent(b, s.b_row, s.depth)
+        sums = [self._address(to, s.target_index), spelt.stride(to, s.target_row)]
+        lines = [
+            [*sums, rows, columns, depth],
+            [self._address(a, s.a.index), spelt.stride(a, s.a_row), spelt.stride(a, s.a_column)],
+            [self._address(b, s.b.index), spelt.stride(b, s.b_row)],
+        ]
         self.w.line(f"{name}(", s.nodes)
-        for text, end in zip(rows, (",", ",", ");"), strict=True):
-            self.w.line(f"    {text}{end}", s.nodes)
+        for line, end in zip(lines, (",", ",", ");"), strict=True):
+            self.w.line(f"    {', '.join(line)}{end}", s.nodes)
+
+    def _transpose(self, s: Transpose) -> None:
+        spelt, source = self.indices, s.source.buffer
+        target = f"&{s.target}[{spelt.text(s.target_index, s.target)}]"
+        from_ = f"&{source}[{spelt.text(s.source.index, source)}]"
+        rows, columns = spelt.extent(source, s.source_row, s.rows), str(s.columns)
+        strides = spelt.stride(s.target, s.target_row), spelt.stride(source, s.source_row)
+        args = (target, strides[0], from_, strides[1], rows, columns)
+        self.w.call("gradc_transpose", args, ";", s.nodes)
 
     def _address(self, buffer: str, index: Index) -> str:
         """A pointer to an element."""
-        text = index_text(index)
+        text = self.indices.text(index, buffer)
         return buffer if text == "0" else f"&{buffer}[{text}]"

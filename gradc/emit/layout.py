@@ -35,6 +35,7 @@ class Member:
     `section` is the struct inside the state that it belongs to, "" if it stands by itself. `recipe`
     says how to draw it anew: ("uniform", low, high), ("normal", mean, std), ("constant", value) or
     ("seed",); without one `initial` is written out. `offset` counts from the state's first byte.
+    `axes` are words for the axes, and `layer` is what the array is a part of.
     """
 
     leaf: int
@@ -46,6 +47,8 @@ class Member:
     swapped: bool
     recipe: tuple[Any, ...] | None
     initial: np.ndarray[Any, Any]
+    layer: str = ""
+    axes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -62,6 +65,10 @@ class Member:
     @property
     def stored_shape(self) -> tuple[int, ...]:
         return self.shape[::-1] if self.swapped else self.shape
+
+    @property
+    def stored_axes(self) -> tuple[str, ...]:
+        return self.axes[::-1] if self.swapped else self.axes
 
     @property
     def path(self) -> str:

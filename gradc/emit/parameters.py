@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import short
+from .extents import Extents
 from .interface import Interface
 from .layout import Member, Section
 from .needs import standard_headers
@@ -144,7 +145,7 @@ def _signature(w: Writer, p: Interface, end: str) -> None:
     w.call(f"int {p.load}", params, end)
 
 
-def write_load(w: Writer, p: Interface) -> None:
+def write_load(w: Writer, p: Interface, extents: Extents) -> None:
     """The definition of `<name>_load`."""
     w.need("gradc_file.h", "string.h")
     _signature(w, p, "")
@@ -164,18 +165,18 @@ def write_load(w: Writer, p: Interface) -> None:
             w.line("(void)params;")
         for k, m in enumerate(members):
             if k:
-                w.line(f"from += {members[k - 1].nbytes};")
-            _read(w, m)
+                w.line(f"from += sizeof params->{members[k - 1].identifier};")
+            _read(w, m, extents)
         w.line(f"return {p.ok};")
     w.line()
 
 
-def _read(w: Writer, m: Member) -> None:
+def _read(w: Writer, m: Member, extents: Extents) -> None:
     """Take one array out of the file."""
     target = f"{'' if m.shape else '&'}params->{m.identifier}"
     if m.swapped:
-        rows, columns = m.shape
-        args = [target, "from", str(rows), str(columns), f"sizeof *{target}"]
+        columns, rows = extents.member(m)
+        args = [target, "from", rows, columns, f"sizeof *{target}"]
         w.call("gradc_read_transposed", args, ";")
     else:
-        w.line(f"memcpy({target}, from, {m.nbytes});")
+        w.line(f"memcpy({target}, from, sizeof params->{m.identifier});")

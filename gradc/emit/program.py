@@ -8,26 +8,25 @@ that two entry points share is emitted once.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from ..cnames import Names
 from ..dtypes import c_name, short
-from ..lower.alike import signature
 from ..lower.nest import Kernel
 from ..lower.nested import nested
 from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS, Target
 from ..plan.buffers import Buffer
-from ..plan.steps import Path, given_to, runs
+from ..plan.steps import Path, given_to
 from .calls import CallPrinter
 from .entry import Entry
+from .extents import name_extents
+from .functions import Function, functions_of
 from .header import cdef_text, header_text
 from .interface import Interface
 from .kernel import KernelPrinter
 from .needs import runtime_files, runtime_headers, standard_headers
 from .parameters import write_load
-from .passing import operands
 from .state import write_init, write_layout_checks, write_values
 from .steps import Functions
 from .writer import Writer
@@ -60,40 +59,40 @@ class ProgramPrinter:
         self.entries = interface.entries
         self.body = Writer()
         self.origin: list[tuple[str, tuple[int, ...]]] = []
-        self.shared: dict[Hashable, str] = {}
+        self.functions = functions_of(self.entries)
+        self.extents = name_extents(self.layout, self.entries, self.functions)
         own = {self.interface.function(e) for e in self.entries}
         own |= {self.interface.init, self.interface.load}
         own |= {a.identifier for e in self.entries for a in (*e.args, *e.outputs)}
-        self.functions = Names(RESERVED | own)
+        self.names = Names(RESERVED | own | self.extents.enumerators.keys())
         self.kernels: dict[tuple[str, Path], tuple[str, int, int]] = {}
         self.made_for: dict[str, str] = {}
         self.order: dict[str, tuple[int, ...]] = {}
-        self.kernels_by_name: dict[str, tuple[str, int, int]] = {}
         self.constant_names: dict[Buffer, str] = {}
 
     def emit(self) -> Emitted:
         """Both files."""
         self._constants()
-        for entry in self.entries:
-            self._kernels(entry)
+        for function in self.functions:
+            self._kernel(function)
         functions = Functions(self.kernels, self.constant_names, self.made_for, self.order)
-        calls = CallPrinter(self.interface, functions)
+        calls = CallPrinter(self.interface, functions, self.extents)
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
             if entry.repeats:
                 self._append(entry.name, calls.many(entry))
         if self.layout is not None:
             w = Writer()
-            write_init(w, self.layout)
+            write_init(w, self.layout, self.extents)
             if self.interface.has_params:
-                write_load(w, self.interface)
+                write_load(w, self.interface, self.extents)
             self._append("", w)
         head = self._head()
         lines = [("", ())] * len(head.lines) + self.origin
         text = head.text + self.body.text.rstrip("\n") + "\n"
         shift = len(head.lines)
         kernels = {k: (n, a + shift, b + shift) for k, (n, a, b) in self.kernels.items()}
-        header, cdef = header_text(self.interface), cdef_text(self.interface)
+        header, cdef = header_text(self.interface, self.extents), cdef_text(self.interface)
         loops = tuple(line + 1 + shift for line in self.body.inner_loops)
         runtime = runtime_files(head.needs)
         return Emitted(text, header, cdef, lines, runtime, kernels, loops)
@@ -131,6 +130,13 @@ class ProgramPrinter:
         for h in own:
             w.line(f'#include "{h}"')
         w.line()
+        if self.extents.enumerators:
+            with w.block("enum", end="};"):
+                w.listed(
+                    f"{name} = {public}"
+                    for name, public in self.extents.public(self.interface.prefix)
+                )
+            w.line()
         w.extend(checks)
         return w
 
@@ -146,7 +152,7 @@ class ProgramPrinter:
                 what = short(buffer.dtype, buffer.shape)
                 key = (what, value.tobytes())
                 if key not in known:
-                    known[key] = self.functions.fresh(f"constant_{len(known)}")
+                    known[key] = self.names.fresh(f"constant_{len(known)}")
                     w = Writer()
                     w.comment(what)
                     head = f"static const {c_name(buffer.dtype)} {known[key]}[{buffer.size}] ="
@@ -156,26 +162,22 @@ class ProgramPrinter:
                     self._append("", w)
                 self.constant_names[buffer] = known[key]
 
-    def _kernels(self, e: Entry) -> None:
-        """The static functions of one entry point that no earlier one has."""
-        for path, call, block in runs(e.plan):
-            key = signature(call.kernel)
-            known = self.shared.get(key)
-            if known is not None:
-                self.kernels[(e.name, path)] = self.kernels_by_name[known]
-                continue
-            name = self.functions.fresh(call.kernel.name)
-            self.shared[key] = name
-            self.made_for[name] = call.kernel.name
-            w, handed = Writer(), operands(call, block)
-            self.order[name] = tuple(o.position for o in handed)
-            KernelPrinter(self._readable(e, call.kernel), w).function(name, handed)
-            w.line()
-            first = len(self.body.lines) + 1
-            self._append(e.name, w)
-            place = (name, first, len(self.body.lines) - 1)
-            self.kernels[(e.name, path)] = place
-            self.kernels_by_name[name] = place
+    def _kernel(self, f: Function) -> None:
+        """One static function."""
+        name = self.names.fresh(f.kernel.name)
+        self.made_for[name] = f.kernel.name
+        w, e, handed = Writer(), f.first.entry, f.first.operands
+        self.order[name] = f.order
+        shapes = [
+            self.extents.function(f, position)
+            for position in range(len(f.kernel.params) + len(f.kernel.scratch))
+        ]
+        KernelPrinter(self._readable(e, f.kernel), w, shapes).function(name, handed)
+        w.line()
+        first = len(self.body.lines) + 1
+        self._append(e.name, w)
+        place = (name, first, len(self.body.lines) - 1)
+        self.kernels |= {(call.entry.name, call.path): place for call in f.calls}
 
     def _readable(self, e: Entry, kernel: Kernel) -> Kernel:
         """The kernel as a person would write it."""

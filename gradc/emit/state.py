@@ -14,6 +14,8 @@ import numpy as np
 
 from ..dtypes import DType, c_name, c_suffix, short
 from .expressions import literal, literal_headers, literals
+from .extents import Extents
+from .indices import product_text, shape_text
 from .layout import Member, Part, Section, StateLayout
 from .writer import WIDTH, Writer
 
@@ -23,7 +25,7 @@ DRAWN = ("uniform", "normal")
 """Recipes that draw numbers."""
 
 
-def write_structs(w: Writer, layout: StateLayout, queries: Sequence[str]) -> None:
+def write_structs(w: Writer, layout: StateLayout, queries: Sequence[str], extents: Extents) -> None:
     """The struct of the parameters, if there is one, and that of the state.
 
     `queries` are the functions that need no more than the parameters.
@@ -32,24 +34,28 @@ def write_structs(w: Writer, layout: StateLayout, queries: Sequence[str]) -> Non
         for_ = f", all that {_listed(queries)} need" + ("s" if len(queries) == 1 else "")
         what = f"What the model computes with{for_ if queries else ''}"
         w.comment(f"{what}: {layout.params.nbytes:,} bytes.")
-        _write_struct(w, layout.params.type, layout.params.members)
+        _write_struct(w, layout.params.type, layout.params.members, extents)
         w.line()
     w.comment(f"All that is kept from one call to the next: {layout.nbytes:,} bytes.")
-    _write_struct(w, f"{layout.name}_state", layout.parts)
+    _write_struct(w, f"{layout.name}_state", layout.parts, extents)
     w.line()
 
 
-def _write_struct(w: Writer, type_: str, parts: Sequence[Part]) -> None:
+def _write_struct(w: Writer, type_: str, parts: Sequence[Part], extents: Extents) -> None:
     with w.block(f"typedef struct {type_}", end=f"}} {type_};"):
         stored = [p for p in parts if isinstance(p, Section) or p.size]  # C has no empty arrays
+        rows = []
         for part in stored:
             if isinstance(part, Section):
-                w.line(f"{part.type} {part.identifier};")
+                rows.append((f"{part.type} {part.identifier};", ""))
                 continue
             align = f"alignas({part.alignment}) " if part.alignment > 4 else ""
-            extent = f"[{' * '.join(map(str, part.stored_shape))}]" if part.shape else ""
-            comment = f"/* {array_comment(part)} */"
-            w.line(f"{align}{c_name(part.dtype)} {part.identifier}{extent}; {comment}")
+            texts = extents.member(part)
+            extent = f"[{' * '.join(texts)}]" if part.shape else ""
+            shape = shape_text(extents.short(part)) if len(texts) > 1 else ""
+            how = f"{shape}, transposed" if part.swapped else shape
+            rows.append((f"{align}{c_name(part.dtype)} {part.identifier}{extent};", how))
+        w.table(rows)
         if not stored:
             w.line("char nothing;")
 
@@ -104,7 +110,7 @@ def describe_init(layout: StateLayout) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def write_init(w: Writer, layout: StateLayout) -> None:
+def write_init(w: Writer, layout: StateLayout, extents: Extents) -> None:
     """`<name>_init`."""
     for m in layout.members:
         if _is_table(m):
@@ -116,7 +122,7 @@ def write_init(w: Writer, layout: StateLayout) -> None:
         if not any(_kind(m) in ("drawn", "seed") for m in layout.members):
             w.line("(void)seed;")
         for stream, m in enumerate(layout.members):
-            _write_member(w, m, stream)
+            _write_member(w, m, stream, extents)
     w.line()
 
 
@@ -132,7 +138,7 @@ def _kind(m: Member) -> str:
     return "drawn" if m.recipe[0] in DRAWN else "seed"
 
 
-def _write_member(w: Writer, m: Member, stream: int) -> None:
+def _write_member(w: Writer, m: Member, stream: int, extents: Extents) -> None:
     """The lines of `init` for one member. Each one drawn has a stream of random numbers."""
     if _kind(m) == "clear":
         return
@@ -142,17 +148,18 @@ def _write_member(w: Writer, m: Member, stream: int) -> None:
         case ("uniform" | "normal" as kind, first, second):
             w.need("gradc_random.h")
             function = f"gradc_fill_{kind}{c_suffix(m.dtype)}"
-            extents = [str(n) for n in m.shape] if m.swapped else [str(m.size)]
+            texts = extents.member(m)
+            counts = texts[::-1] if m.swapped else [product_text(texts) or "1"]
             numbers = [literal(float(x), m.dtype) for x in (first, second)]
-            args = [pointer(m, "state"), *extents, *numbers, "seed", str(stream)]
+            args = [pointer(m, "state"), *counts, *numbers, "seed", str(stream)]
             w.call(f"{function}{'_transposed' if m.swapped else ''}", args, ";")
         case ("constant", value):
-            _write_constant(w, m, value)
+            _write_constant(w, m, value, extents)
         case _ if m.size == 1:
-            _write_constant(w, m, m.initial.reshape(()).item())
+            _write_constant(w, m, m.initial.reshape(()).item(), extents)
         case _:
             table = f"initial_{m.path.replace('.', '_')}"
-            w.line(f"memcpy({pointer(m, 'state')}, {table}, {m.nbytes});")
+            w.call("memcpy", [pointer(m, "state"), table, f"sizeof {table}"], ";")
 
 
 def pointer(m: Member, state: str) -> str:
@@ -165,13 +172,13 @@ def _is_table(m: Member) -> bool:
     return m.recipe is None and m.size > 1 and _kind(m) == "given"
 
 
-def _write_constant(w: Writer, m: Member, value: float) -> None:
+def _write_constant(w: Writer, m: Member, value: float, extents: Extents) -> None:
     w.need(*literal_headers(value))
     text = literal(value, m.dtype)
     if not m.shape:
         w.line(f"state->{m.path} = {text};")
         return
-    with w.loop("i", m.size):
+    with w.loop("i", product_text(extents.member(m)) or "1"):
         w.line(f"state->{m.path}[i] = {text};")
 
 

@@ -32,6 +32,8 @@ from ..plan.steps import (
 )
 from .entry import Entry
 from .expressions import index_text
+from .extents import Extents
+from .indices import product_text, shape_text
 from .interface import Interface
 from .passing import operands
 from .writer import Writer
@@ -68,12 +70,14 @@ class StepPrinter:
         self,
         interface: Interface,
         functions: Functions,
+        extents: Extents,
         e: Entry,
         names: Names,
         members: Mapping[Buffer, str],
     ) -> None:
         self.interface = interface
         self.functions = functions
+        self.extents = extents
         self.e = e
         self.names = names
         self.called = dict(members)
@@ -85,6 +89,7 @@ class StepPrinter:
         are any.
         """
         planned_of, rows = block.memory.by_id, []
+        held = {array.base: value for value, array in block.places.items()}
         used = {b for b in _used(block) if b in planned_of}
         for b in sorted(used, key=lambda b: (planned_of[b].first, planned_of[b].name)):
             planned = planned_of[b]
@@ -95,7 +100,8 @@ class StepPrinter:
                 where = self.called[planned.over]
             first, last = planned.first + 1, planned.last
             live = f"calls {first}-{last}" if first < last else f"call {first}"
-            shown = f"{list(b.shape)}, {live}" if b.shape else live
+            shape = shape_text(self.extents.shape(self.e, held.get(b), b.shape))
+            shown = f"{shape}, {live}" if shape else live
             rows.append((f"{c_name(b.dtype)} *const {self.called[b]} = {where};", shown))
         w.table(rows)
         return bool(rows)
@@ -144,7 +150,11 @@ class StepPrinter:
     def _copy(self, w: Writer, copy: Copy) -> None:
         w.need("string.h")
         target, source = self._expression(copy.target), self._expression(copy.source)
-        w.line(f"memcpy({target}, {source}, {copy.source.nbytes});")
+        texts = self.extents.shape(self.e, copy.value, copy.source.shape)
+        size = " * ".join(
+            filter(None, [f"sizeof({c_name(copy.source.dtype)})", product_text(texts)])
+        )
+        w.call("memcpy", [target, source, size], ";")
 
     def _loop_head(self, step: Repeat) -> str:
         counter = Var(self.names.fresh(step.var.name), step.var.extent)

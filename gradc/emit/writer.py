@@ -116,6 +116,12 @@ class Writer:
         for row in rows:
             self.line(f"    {row}", nodes)
 
+    def listed(self, items: Iterable[str]) -> None:
+        """Items of an enumeration, one a line."""
+        items = list(items)
+        for k, item in enumerate(items):
+            self.line(f"{item}{',' if k < len(items) - 1 else ''}")
+
     def parameters(
         self, head: str, rows: Sequence[tuple[str, str]], nodes: Iterable[int] = ()
     ) -> None:

@@ -24,14 +24,17 @@ Generator = np.random.Generator | int | None
 class Initialised(np.ndarray[Any, Any]):
     """An array with a recipe.
 
-    The recipe is `("uniform", low, high)`, `("normal", mean, std)` or `("constant", value)`.
+    The recipe is `("uniform", low, high)`, `("normal", mean, std)` or `("constant", value)`. `axes`
+    are words for the axes, if the layer that has the array gives them (`out`, `in`).
     """
 
+    axes: tuple[str, ...]
     _recipe: Recipe | None
     _digest: int
 
     def __array_finalize__(self, source: object) -> None:
-        self._recipe = None  # a view or a copy is another array
+        self.axes = ()  # a view or a copy is another array
+        self._recipe = None
         self._digest = 0
 
     @property
@@ -50,6 +53,12 @@ def _initialised(values: Any, dtype: object, recipe: Recipe) -> Initialised:
     array = np.asarray(values).astype(chosen).view(Initialised)
     array._recipe = recipe
     array._digest = hash(array.tobytes())
+    return array
+
+
+def called(array: Initialised, *axes: str) -> Initialised:
+    """The array with words for its axes."""
+    array.axes = axes
     return array
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..dtypes import F32
 from ..errors import ArgumentError, ShapeError, fail, user_errors
 from ..trace import error, name_of, spec_of
-from .init import Generator, check_size, generator, uniform
+from .init import Generator, called, check_size, generator, uniform
 from .module import Module
 
 
@@ -49,10 +49,12 @@ class Linear(Module):
         bound = 1.0 / math.sqrt(in_features) if in_features else 0.0
         self.in_features = in_features
         self.out_features = out_features
-        self.weight: Any = uniform((out_features, in_features), -bound, bound, rng=rng, dtype=dtype)
+        weight = uniform((out_features, in_features), -bound, bound, rng=rng, dtype=dtype)
+        self.weight: Any = called(weight, "out", "in")
         self.bias: Any = None
         if bias:
-            self.bias = uniform(out_features, -bound, bound, rng=rng, dtype=dtype)
+            bias_ = uniform(out_features, -bound, bound, rng=rng, dtype=dtype)
+            self.bias = called(bias_, "out")
 
     @user_errors
     def __call__(self, x: Any) -> Any:

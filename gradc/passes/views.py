@@ -46,4 +46,9 @@ def view(graph: Graph, node_id: int, index: Indices, stored: Callable[[int], boo
 
 def whole_index(shape: tuple[int, ...]) -> Indices:
     """The index of any element of an array: a loop variable for each axis."""
-    return tuple(at(Var(f"i{axis}", n)) for axis, n in enumerate(shape))
+    return tuple(map(at, whole_variables(shape)))
+
+
+def whole_variables(shape: tuple[int, ...]) -> tuple[Var, ...]:
+    """A loop variable for each axis of an array."""
+    return tuple(Var(f"i{axis}", n) for axis, n in enumerate(shape))

@@ -106,7 +106,8 @@ def state_leaves(state: Any, display: Callable[[str], str]) -> StateLeaves:
             recipe = getattr(value, "recipe", None)
             dtype = spec_of(value, path or "state").dtype
             array = np.array(value, dtype, order="C", subok=False)
-            leaves.append(Leaf(path or "value", display(path or "value"), array, recipe))
+            name, axes = path or "value", getattr(value, "axes", ())
+            leaves.append(Leaf(name, display(name), array, recipe, axes=axes))
         position.append(known[key])
     return StateLeaves(tuple(leaves), tree, tuple(paths), tuple(position))
 

@@ -73,7 +73,7 @@ int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *are
     update_x(&params->y, &params->z, lr);
     update_step(&state->step);
     /* new values of the state that could not be written in place */
-    memcpy(&params->z, z, 4);
+    memcpy(&params->z, z, sizeof(float));
     return BY_HAND_OK;
 }
 
@@ -107,10 +107,10 @@ int by_hand_load(by_hand_params *params, const void *file, size_t bytes)
         return BY_HAND_WRONG_FILE;
     }
 
-    memcpy(&params->x, from, 4);
-    from += 4;
-    memcpy(&params->y, from, 4);
-    from += 4;
-    memcpy(&params->z, from, 4);
+    memcpy(&params->x, from, sizeof params->x);
+    from += sizeof params->x;
+    memcpy(&params->y, from, sizeof params->y);
+    from += sizeof params->y;
+    memcpy(&params->z, from, sizeof params->z);
     return BY_HAND_OK;
 }

@@ -33,16 +33,16 @@ enum {
 
 /* What the model computes with, all that by_hand_evaluate needs: 12 bytes. */
 typedef struct by_hand_params {
-    float x; /* f32[] */
-    float y; /* f32[] */
-    float z; /* f32[] */
+    float x;
+    float y;
+    float z;
 } by_hand_params;
 
 /* All that is kept from one call to the next: 32 bytes. */
 typedef struct by_hand_state {
     by_hand_params params;
-    alignas(8) uint64_t step; /* u64[] */
-    alignas(8) uint64_t seed; /* u64[] */
+    alignas(8) uint64_t step;
+    alignas(8) uint64_t seed;
 } by_hand_state;
 
 /* Scratch of one call, 64 bytes: written before it is read, of no value afterwards. */

@@ -15,6 +15,13 @@
 #include "gradc_random.h"
 #include "gradc_simd.h"
 
+enum {
+    BATCH = MNIST_BATCH,
+    FC1_IN = MNIST_FC1_IN,
+    FC1_OUT = MNIST_FC1_OUT,
+    FC2_OUT = MNIST_FC2_OUT
+};
+
 static_assert(sizeof(mnist_params) == 407104, "the size is as planned");
 static_assert(sizeof(mnist_state) == 814272, "the size is as planned");
 static_assert(offsetof(mnist_state, momentum) == 407104, "the place is as planned");
@@ -27,23 +34,23 @@ static_assert(offsetof(mnist_params, fc2_bias) == 407040, "the place is as plann
 /* fc1_relu f32[64, 128]; mnist.py:28
  * fc1_relu = relu(x @ fc1_weight + fc1_bias) */
 GRADC_KERNEL void forward_fc1_relu(
-    float *restrict fc1_relu,         /* out [64, 128] */
-    const float *restrict x,          /* [64, 784] */
-    const float *restrict fc1_weight, /* [784, 128] */
-    const float *restrict fc1_bias)   /* [128] */
+    float *restrict fc1_relu,         /* out [BATCH, FC1_OUT] */
+    const float *restrict x,          /* [BATCH, FC1_IN] */
+    const float *restrict fc1_weight, /* [FC1_IN, FC1_OUT] */
+    const float *restrict fc1_bias)   /* [FC1_OUT] */
 {
-    for (size_t j = 0; j < 128; j += 16) {
-        for (size_t i = 0; i < 64; i += 4) {
+    for (size_t j = 0; j < FC1_OUT; j += 16) {
+        for (size_t i = 0; i < BATCH; i += 4) {
             float tile[64];
             gradc_product_f32x8(
-                tile, 16, 4, 16, 784,
-                &x[i * 784], 784, 1,
-                &fc1_weight[j], 128);
+                tile, 16, 4, 16, FC1_IN,
+                &x[i * FC1_IN], FC1_IN, 1,
+                &fc1_weight[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum_2 = tile[r * 16 + c] + fc1_bias[j + c];
-                    fc1_relu[(i + r) * 128 + j + c] = (sum_2 < 0) ? 0.0f : sum_2;
+                    fc1_relu[(i + r) * FC1_OUT + j + c] = (sum_2 < 0) ? 0.0f : sum_2;
                 }
             }
         }
@@ -53,21 +60,21 @@ GRADC_KERNEL void forward_fc1_relu(
 /* fc2 f32[64, 10]; mnist.py:28
  * fc2 = fc1_relu @ fc2_weight + fc2_bias */
 GRADC_KERNEL void forward_fc2(
-    float *restrict fc2,              /* out [64, 10] */
-    const float *restrict fc1_relu,   /* [64, 128] */
-    const float *restrict fc2_weight, /* [128, 10] */
-    const float *restrict fc2_bias)   /* [10] */
+    float *restrict fc2,              /* out [BATCH, FC2_OUT] */
+    const float *restrict fc1_relu,   /* [BATCH, FC1_OUT] */
+    const float *restrict fc2_weight, /* [FC1_OUT, FC2_OUT] */
+    const float *restrict fc2_bias)   /* [FC2_OUT] */
 {
-    for (size_t i = 0; i < 64; i += 4) {
+    for (size_t i = 0; i < BATCH; i += 4) {
         float tile[40];
         gradc_product_f32x8(
-            tile, 10, 4, 10, 128,
-            &fc1_relu[i * 128], 128, 1,
-            fc2_weight, 10);
+            tile, 10, 4, FC2_OUT, FC1_OUT,
+            &fc1_relu[i * FC1_OUT], FC1_OUT, 1,
+            fc2_weight, FC2_OUT);
         GRADC_ROWS
         for (size_t r = 0; r < 4; ++r) {
-            for (size_t c = 0; c < 10; ++c) {
-                fc2[(i + r) * 10 + c] = tile[r * 10 + c] + fc2_bias[c];
+            for (size_t c = 0; c < FC2_OUT; ++c) {
+                fc2[(i + r) * FC2_OUT + c] = tile[r * 10 + c] + fc2_bias[c];
             }
         }
     }
@@ -108,25 +115,25 @@ GRADC_KERNEL void forward_fc2(
 GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     float *restrict loss,              /* out */
     float *restrict accuracy,          /* out */
-    float *restrict d_fc2,             /* out [64, 10] */
-    float *restrict fc2_bias,          /* in-out [10] */
-    float *restrict momentum_fc2_bias, /* in-out [10] */
-    const int32_t *restrict y,         /* [64] */
-    const float *restrict fc2,         /* [64, 10] */
+    float *restrict d_fc2,             /* out [BATCH, FC2_OUT] */
+    float *restrict fc2_bias,          /* in-out [FC2_OUT] */
+    float *restrict momentum_fc2_bias, /* in-out [FC2_OUT] */
+    const int32_t *restrict y,         /* [BATCH] */
+    const float *restrict fc2,         /* [BATCH, FC2_OUT] */
     float lr)
 {
-    float e_row[10];
+    float e_row[FC2_OUT];
     float sum_total = 0.0f;
     float sum_total_2 = 0.0f;
-    float d_params_fc2_bias_total[10] = {0};
-    for (size_t i = 0; i < 64; ++i) {
+    float d_params_fc2_bias_total[FC2_OUT] = {0};
+    for (size_t i = 0; i < BATCH; ++i) {
         float max = -INFINITY;
         float best_value = -INFINITY;
         int32_t best = 0;
         float sum = 0.0f;
         const int32_t y_at = y[i];
-        for (size_t j = 0; j < 10; ++j) {
-            const float fc2_at = fc2[i * 10 + j];
+        for (size_t j = 0; j < FC2_OUT; ++j) {
+            const float fc2_at = fc2[i * FC2_OUT + j];
             max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
             if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
                 best_value = fc2_at;
@@ -137,20 +144,20 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
         }
         sum_total_2 += (float)(best == y_at);
         float sum_2 = 0.0f;
-        for (size_t j = 0; j < 10; ++j) {
-            const float e = gradc_expf(fc2[i * 10 + j] - max);
+        for (size_t j = 0; j < FC2_OUT; ++j) {
+            const float e = gradc_expf(fc2[i * FC2_OUT + j] - max);
             e_row[j] = e;
             sum_2 += e;
         }
         float sum_3 = 0.0f;
         const float ratio = sum / sum_2;
         const float log_value = gradc_logf(sum_2);
-        for (size_t j = 0; j < 10; ++j) {
+        for (size_t j = 0; j < FC2_OUT; ++j) {
             const int is_equal_2 = y_at == (int32_t)j;
             const float chosen = is_equal_2 ? (-0.015625f) : 0.0f;
             const float sum_4 = chosen + ratio * e_row[j];
-            d_fc2[i * 10 + j] = sum_4;
-            const float difference_2 = fc2[i * 10 + j] - max - log_value;
+            d_fc2[i * FC2_OUT + j] = sum_4;
+            const float difference_2 = fc2[i * FC2_OUT + j] - max - log_value;
             sum_3 += is_equal_2 ? difference_2 : 0.0f;
             d_params_fc2_bias_total[j] += sum_4;
         }
@@ -159,7 +166,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     const float ratio = sum_total / 64.0f;
     *loss = -ratio;
     *accuracy = sum_total_2 / 64.0f;
-    for (size_t i = 0; i < 10; ++i) {
+    for (size_t i = 0; i < FC2_OUT; ++i) {
         const float fc2_bias_at = fc2_bias[i];
         const float sum = d_params_fc2_bias_total[i] + 0.001f * fc2_bias_at;
         const float sum_2 = 0.9f * momentum_fc2_bias[i] + sum;
@@ -171,26 +178,26 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
 /* d_fc1 f32[64, 128]; gradient of mnist.py:28
  * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight.T) */
 GRADC_KERNEL void backward_d_fc1(
-    float *restrict d_fc1,            /* out [64, 128] */
-    const float *restrict fc1_relu,   /* [64, 128] */
-    const float *restrict d_fc2,      /* [64, 10] */
-    const float *restrict fc2_weight, /* [128, 10] */
+    float *restrict d_fc1,            /* out [BATCH, FC1_OUT] */
+    const float *restrict fc1_relu,   /* [BATCH, FC1_OUT] */
+    const float *restrict d_fc2,      /* [BATCH, FC2_OUT] */
+    const float *restrict fc2_weight, /* [FC1_OUT, FC2_OUT] */
     float *restrict fc2_weight_panel) /* scratch [10, 16] */
 {
-    for (size_t j = 0; j < 128; j += 16) {
-        gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * 10], 10, 16, 10);
-        for (size_t i = 0; i < 64; i += 4) {
+    for (size_t j = 0; j < FC1_OUT; j += 16) {
+        gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * FC2_OUT], FC2_OUT, 16, 10);
+        for (size_t i = 0; i < BATCH; i += 4) {
             float tile[64];
             gradc_product_f32x8(
                 tile, 16, 4, 16, 10,
-                &d_fc2[i * 10], 10, 1,
+                &d_fc2[i * FC2_OUT], FC2_OUT, 1,
                 fc2_weight_panel, 16);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r * 16 + c];
-                    d_fc1[(i + r) * 128 + j + c] =
-                        (fc1_relu[(i + r) * 128 + j + c] <= 0.0f) ? 0.0f : sum;
+                    d_fc1[(i + r) * FC1_OUT + j + c] =
+                        (fc1_relu[(i + r) * FC1_OUT + j + c] <= 0.0f) ? 0.0f : sum;
                 }
             }
         }
@@ -207,27 +214,28 @@ GRADC_KERNEL void backward_d_fc1(
  * mul_3 = lr * momentum_fc2_weight
  * fc2_weight = fc2_weight - mul_3 */
 GRADC_KERNEL void update_fc2_weight(
-    float *restrict fc2_weight,          /* in-out [128, 10] */
-    float *restrict momentum_fc2_weight, /* in-out [128, 10] */
-    const float *restrict fc1_relu,      /* [64, 128] */
-    const float *restrict d_fc2,         /* [64, 10] */
+    float *restrict fc2_weight,          /* in-out [FC1_OUT, FC2_OUT] */
+    float *restrict momentum_fc2_weight, /* in-out [FC1_OUT, FC2_OUT] */
+    const float *restrict fc1_relu,      /* [BATCH, FC1_OUT] */
+    const float *restrict d_fc2,         /* [BATCH, FC2_OUT] */
     float lr)
 {
-    for (size_t i = 0; i < 128; i += 16) {
-        for (size_t j = 0; j < 10; j += 5) {
+    for (size_t i = 0; i < FC1_OUT; i += 16) {
+        for (size_t j = 0; j < FC2_OUT; j += 5) {
             float tile[80];
             gradc_product_f32x8(
-                tile, 16, 5, 16, 64,
-                &d_fc2[j], 1, 10,
-                &fc1_relu[i], 128);
+                tile, 16, 5, 16, BATCH,
+                &d_fc2[j], 1, FC2_OUT,
+                &fc1_relu[i], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float fc2_weight_at = fc2_weight[(i + c) * 10 + j + r];
+                    const float fc2_weight_at = fc2_weight[(i + c) * FC2_OUT + j + r];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc2_weight_at;
-                    const float sum_3 = 0.9f * momentum_fc2_weight[(i + c) * 10 + j + r] + sum_2;
-                    momentum_fc2_weight[(i + c) * 10 + j + r] = sum_3;
-                    fc2_weight[(i + c) * 10 + j + r] = fc2_weight_at - lr * sum_3;
+                    const float sum_3 =
+                        0.9f * momentum_fc2_weight[(i + c) * FC2_OUT + j + r] + sum_2;
+                    momentum_fc2_weight[(i + c) * FC2_OUT + j + r] = sum_3;
+                    fc2_weight[(i + c) * FC2_OUT + j + r] = fc2_weight_at - lr * sum_3;
                 }
             }
         }
@@ -238,18 +246,18 @@ GRADC_KERNEL void update_fc2_weight(
  * momentum_fc1_bias = 0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)
  * fc1_bias = fc1_bias - lr * (0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)) */
 GRADC_KERNEL void update_fc1_bias(
-    float *restrict fc1_bias,          /* in-out [128] */
-    float *restrict momentum_fc1_bias, /* in-out [128] */
-    const float *restrict d_fc1,       /* [64, 128] */
+    float *restrict fc1_bias,          /* in-out [FC1_OUT] */
+    float *restrict momentum_fc1_bias, /* in-out [FC1_OUT] */
+    const float *restrict d_fc1,       /* [BATCH, FC1_OUT] */
     float lr)
 {
-    float d_params_fc1_bias_total[128] = {0};
-    for (size_t i = 0; i < 64; ++i) {
-        for (size_t j = 0; j < 128; ++j) {
-            d_params_fc1_bias_total[j] += d_fc1[i * 128 + j];
+    float d_params_fc1_bias_total[FC1_OUT] = {0};
+    for (size_t i = 0; i < BATCH; ++i) {
+        for (size_t j = 0; j < FC1_OUT; ++j) {
+            d_params_fc1_bias_total[j] += d_fc1[i * FC1_OUT + j];
         }
     }
-    for (size_t i = 0; i < 128; ++i) {
+    for (size_t i = 0; i < FC1_OUT; ++i) {
         const float fc1_bias_at = fc1_bias[i];
         const float sum = d_params_fc1_bias_total[i] + 0.001f * fc1_bias_at;
         const float sum_2 = 0.9f * momentum_fc1_bias[i] + sum;
@@ -264,45 +272,46 @@ GRADC_KERNEL void update_fc1_bias(
  * fc1_weight = fc1_weight - lr * (0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 *
  * fc1_weight)) */
 GRADC_KERNEL void update_fc1_weight(
-    float *restrict fc1_weight,          /* in-out [784, 128] */
-    float *restrict momentum_fc1_weight, /* in-out [784, 128] */
-    const float *restrict x,             /* [64, 784] */
-    const float *restrict d_fc1,         /* [64, 128] */
+    float *restrict fc1_weight,          /* in-out [FC1_IN, FC1_OUT] */
+    float *restrict momentum_fc1_weight, /* in-out [FC1_IN, FC1_OUT] */
+    const float *restrict x,             /* [BATCH, FC1_IN] */
+    const float *restrict d_fc1,         /* [BATCH, FC1_OUT] */
     float lr)
 {
-    for (size_t j = 0; j < 128; j += 16) {
+    for (size_t j = 0; j < FC1_OUT; j += 16) {
         for (size_t i = 0; i < 774; i += 6) {
             float tile[96];
             gradc_product_f32x8(
-                tile, 16, 6, 16, 64,
-                &x[i], 1, 784,
-                &d_fc1[j], 128);
+                tile, 16, 6, 16, BATCH,
+                &x[i], 1, FC1_IN,
+                &d_fc1[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 6; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c];
+                    const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
-                    const float sum_3 = 0.9f * momentum_fc1_weight[(i + r) * 128 + j + c] + sum_2;
-                    momentum_fc1_weight[(i + r) * 128 + j + c] = sum_3;
-                    fc1_weight[(i + r) * 128 + j + c] = fc1_weight_at - lr * sum_3;
+                    const float sum_3 =
+                        0.9f * momentum_fc1_weight[(i + r) * FC1_OUT + j + c] + sum_2;
+                    momentum_fc1_weight[(i + r) * FC1_OUT + j + c] = sum_3;
+                    fc1_weight[(i + r) * FC1_OUT + j + c] = fc1_weight_at - lr * sum_3;
                 }
             }
         }
         for (size_t i = 0; i < 10; i += 5) {
             float tile[80];
             gradc_product_f32x8(
-                tile, 16, 5, 16, 64,
-                &x[i + 774], 1, 784,
-                &d_fc1[j], 128);
+                tile, 16, 5, 16, BATCH,
+                &x[i + 774], 1, FC1_IN,
+                &d_fc1[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 for (size_t c = 0; c < 16; ++c) {
-                    const float fc1_weight_at = fc1_weight[(i + r) * 128 + j + c + 99072];
+                    const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c + 99072];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
                     const float sum_3 =
-                        0.9f * momentum_fc1_weight[(i + r) * 128 + j + c + 99072] + sum_2;
-                    momentum_fc1_weight[(i + r) * 128 + j + c + 99072] = sum_3;
-                    fc1_weight[(i + r) * 128 + j + c + 99072] = fc1_weight_at - lr * sum_3;
+                        0.9f * momentum_fc1_weight[(i + r) * FC1_OUT + j + c + 99072] + sum_2;
+                    momentum_fc1_weight[(i + r) * FC1_OUT + j + c + 99072] = sum_3;
+                    fc1_weight[(i + r) * FC1_OUT + j + c + 99072] = fc1_weight_at - lr * sum_3;
                 }
             }
         }
@@ -324,17 +333,17 @@ GRADC_KERNEL void update_step(
 GRADC_KERNEL void forward_loss(
     float *restrict loss,      /* out */
     float *restrict accuracy,  /* out */
-    const int32_t *restrict y, /* [64] */
-    const float *restrict fc2) /* [64, 10] */
+    const int32_t *restrict y, /* [BATCH] */
+    const float *restrict fc2) /* [BATCH, FC2_OUT] */
 {
     float sum_total = 0.0f;
     float sum_total_2 = 0.0f;
-    for (size_t i = 0; i < 64; ++i) {
+    for (size_t i = 0; i < BATCH; ++i) {
         float max = -INFINITY;
         float best_value = -INFINITY;
         int32_t best = 0;
-        for (size_t j = 0; j < 10; ++j) {
-            const float fc2_at = fc2[i * 10 + j];
+        for (size_t j = 0; j < FC2_OUT; ++j) {
+            const float fc2_at = fc2[i * FC2_OUT + j];
             max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
             if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
                 best_value = fc2_at;
@@ -344,13 +353,13 @@ GRADC_KERNEL void forward_loss(
         const int32_t y_at = y[i];
         sum_total_2 += (float)(best == y_at);
         float sum = 0.0f;
-        for (size_t j = 0; j < 10; ++j) {
-            sum += gradc_expf(fc2[i * 10 + j] - max);
+        for (size_t j = 0; j < FC2_OUT; ++j) {
+            sum += gradc_expf(fc2[i * FC2_OUT + j] - max);
         }
         float sum_2 = 0.0f;
         const float log_value = gradc_logf(sum);
-        for (size_t j = 0; j < 10; ++j) {
-            const float difference_2 = fc2[i * 10 + j] - max - log_value;
+        for (size_t j = 0; j < FC2_OUT; ++j) {
+            const float difference_2 = fc2[i * FC2_OUT + j] - max - log_value;
             sum_2 += (y_at == (int32_t)j) ? difference_2 : 0.0f;
         }
         sum_total += sum_2;
@@ -365,7 +374,7 @@ int mnist_step(
     mnist_state *state, float *loss, float *accuracy, const float *x, const int32_t *y, float lr,
     mnist_arena *arena)
 {
-    for (size_t k = 0; k < 64; ++k) {
+    for (size_t k = 0; k < BATCH; ++k) {
         if (y[k] < 0 || y[k] >= 10) {
             return MNIST_Y_OUT_OF_RANGE;
         }
@@ -373,11 +382,11 @@ int mnist_step(
 
     mnist_params *const params = &state->params;
     mnist_params *const momentum = &state->momentum;
-    float *const fc1_relu = &arena->f32[0];             /* [64, 128], calls 1-5 */
-    float *const fc2 = &arena->f32[8192];               /* [64, 10], calls 2-3 */
-    float *const d_fc2 = &arena->f32[16384];            /* [64, 10], calls 3-5 */
+    float *const fc1_relu = &arena->f32[0];             /* [BATCH, FC1_OUT], calls 1-5 */
+    float *const fc2 = &arena->f32[8192];               /* [BATCH, FC2_OUT], calls 2-3 */
+    float *const d_fc2 = &arena->f32[16384];            /* [BATCH, FC2_OUT], calls 3-5 */
     float *const fc2_weight_panel = &arena->f32[17024]; /* [10, 16], call 4 */
-    float *const d_fc1 = &arena->f32[8192];             /* [64, 128], calls 4-7 */
+    float *const d_fc1 = &arena->f32[8192];             /* [BATCH, FC1_OUT], calls 4-7 */
 
     /* forward pass */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
@@ -405,12 +414,12 @@ int mnist_steps(
 {
     *done = 0;
     for (size_t k = 0; k < count; ++k) {
-        for (size_t i = 0; i < 64; ++i) {
-            const size_t row = order[k * 64 + i];
+        for (size_t i = 0; i < BATCH; ++i) {
+            const size_t row = order[k * BATCH + i];
             if (row >= samples) {
                 return MNIST_ORDER_OUT_OF_RANGE;
             }
-            memcpy(&arena->x[i * 784], &x[row * 784], 3136);
+            memcpy(&arena->x[i * FC1_IN], &x[row * FC1_IN], sizeof(float) * FC1_IN);
             arena->y[i] = y[row];
         }
         const int status = mnist_step(
@@ -428,14 +437,14 @@ int mnist_evaluate(
     const mnist_params *params, float *loss, float *accuracy, const float *x, const int32_t *y,
     mnist_arena *arena)
 {
-    for (size_t k = 0; k < 64; ++k) {
+    for (size_t k = 0; k < BATCH; ++k) {
         if (y[k] < 0 || y[k] >= 10) {
             return MNIST_Y_OUT_OF_RANGE;
         }
     }
 
-    float *const fc1_relu = &arena->f32[0]; /* [64, 128], calls 1-2 */
-    float *const fc2 = &arena->f32[8192];   /* [64, 10], calls 2-3 */
+    float *const fc1_relu = &arena->f32[0]; /* [BATCH, FC1_OUT], calls 1-2 */
+    float *const fc2 = &arena->f32[8192];   /* [BATCH, FC2_OUT], calls 2-3 */
 
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
@@ -446,7 +455,7 @@ int mnist_evaluate(
 /* predict: out f32[64, 10] from x f32[64, 784]. */
 int mnist_predict(const mnist_params *params, float *out, const float *x, mnist_arena *arena)
 {
-    float *const fc1_relu = &arena->f32[0]; /* [64, 128], calls 1-2 */
+    float *const fc1_relu = &arena->f32[0]; /* [BATCH, FC1_OUT], calls 1-2 */
 
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     /* forward_out, which is the same function on other arrays: */
@@ -458,11 +467,11 @@ void mnist_init(mnist_state *state, uint64_t seed)
 {
     memset(state, 0, sizeof *state);
     gradc_fill_uniformf_transposed(
-        state->params.fc1_weight, 128, 784, -0.035714287f, 0.035714287f, seed, 0);
-    gradc_fill_uniformf(state->params.fc1_bias, 128, -0.035714287f, 0.035714287f, seed, 1);
+        state->params.fc1_weight, FC1_OUT, FC1_IN, -0.035714287f, 0.035714287f, seed, 0);
+    gradc_fill_uniformf(state->params.fc1_bias, FC1_OUT, -0.035714287f, 0.035714287f, seed, 1);
     gradc_fill_uniformf_transposed(
-        state->params.fc2_weight, 10, 128, -0.088388346f, 0.088388346f, seed, 2);
-    gradc_fill_uniformf(state->params.fc2_bias, 10, -0.088388346f, 0.088388346f, seed, 3);
+        state->params.fc2_weight, FC2_OUT, FC1_OUT, -0.088388346f, 0.088388346f, seed, 2);
+    gradc_fill_uniformf(state->params.fc2_bias, FC2_OUT, -0.088388346f, 0.088388346f, seed, 3);
     state->seed = seed;
 }
 
@@ -479,12 +488,12 @@ int mnist_load(mnist_params *params, const void *file, size_t bytes)
         return MNIST_WRONG_FILE;
     }
 
-    gradc_read_transposed(params->fc1_weight, from, 128, 784, sizeof *params->fc1_weight);
-    from += 401408;
-    memcpy(params->fc1_bias, from, 512);
-    from += 512;
-    gradc_read_transposed(params->fc2_weight, from, 10, 128, sizeof *params->fc2_weight);
-    from += 5120;
-    memcpy(params->fc2_bias, from, 40);
+    gradc_read_transposed(params->fc1_weight, from, FC1_OUT, FC1_IN, sizeof *params->fc1_weight);
+    from += sizeof params->fc1_weight;
+    memcpy(params->fc1_bias, from, sizeof params->fc1_bias);
+    from += sizeof params->fc1_bias;
+    gradc_read_transposed(params->fc2_weight, from, FC2_OUT, FC1_OUT, sizeof *params->fc2_weight);
+    from += sizeof params->fc2_weight;
+    memcpy(params->fc2_bias, from, sizeof params->fc2_bias);
     return MNIST_OK;
 }

@@ -33,20 +33,29 @@ enum {
     MNIST_WRONG_FILE = 3          /* not the parameters of this model, cut short, or changed */
 };
 
+/* The extents of the arrays. */
+enum {
+    MNIST_BATCH = 64,
+    MNIST_FC1_IN = 784,
+    MNIST_FC1_OUT = 128,
+    MNIST_FC2_OUT = 10
+};
+
 /* What the model computes with, all that mnist_evaluate and mnist_predict need: 407,104 bytes. */
 typedef struct mnist_params {
-    alignas(64) float fc1_weight[784 * 128]; /* f32[128, 784], stored as [784, 128] */
-    alignas(64) float fc1_bias[128]; /* f32[128] */
-    alignas(64) float fc2_weight[128 * 10]; /* f32[10, 128], stored as [128, 10] */
-    float fc2_bias[10]; /* f32[10] */
+    alignas(64) float fc1_weight[MNIST_FC1_IN * MNIST_FC1_OUT]; /* [FC1_IN, FC1_OUT], transposed */
+    alignas(64) float fc1_bias[MNIST_FC1_OUT];
+    /* [FC1_OUT, FC2_OUT], transposed */
+    alignas(64) float fc2_weight[MNIST_FC1_OUT * MNIST_FC2_OUT];
+    float fc2_bias[MNIST_FC2_OUT];
 } mnist_params;
 
 /* All that is kept from one call to the next: 814,272 bytes. */
 typedef struct mnist_state {
     mnist_params params;
     mnist_params momentum;
-    alignas(8) uint64_t step; /* u64[] */
-    alignas(8) uint64_t seed; /* u64[] */
+    alignas(8) uint64_t step;
+    alignas(8) uint64_t seed;
 } mnist_state;
 
 /* Scratch of one call, 68,736 bytes: written before it is read, of no value afterwards. */
@@ -57,8 +66,8 @@ typedef struct mnist_arena {
 /* Scratch of mnist_steps, with room for the batch it gathers: 269,696 bytes. */
 typedef struct mnist_steps_arena {
     mnist_arena step;
-    alignas(64) float x[50176]; /* f32[64, 784] */
-    alignas(64) int32_t y[64]; /* i32[64] */
+    alignas(64) float x[MNIST_BATCH * MNIST_FC1_IN];
+    alignas(64) int32_t y[MNIST_BATCH];
 } mnist_steps_arena;
 
 /* Draw the parameters from the distributions of the model's layers, the same numbers for the

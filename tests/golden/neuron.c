@@ -9,6 +9,10 @@
 #include "gradc_file.h"
 #include "gradc_math.h"
 
+enum {
+    X_COLUMNS = NEURON_X_COLUMNS
+};
+
 static_assert(sizeof(neuron_params) == 12, "the size is as planned");
 static_assert(sizeof(neuron_state) == 32, "the size is as planned");
 static_assert(offsetof(neuron_state, step) == 16, "the place is as planned");
@@ -52,7 +56,7 @@ GRADC_KERNEL void loss_and_w2(
     float *restrict w0,       /* in-out */
     float *restrict w1,       /* in-out */
     float *restrict w2,       /* in-out */
-    const float *restrict x,  /* [1, 2] */
+    const float *restrict x,  /* [1, X_COLUMNS] */
     const float *restrict y,  /* [1] */
     float lr)
 {
@@ -88,7 +92,7 @@ GRADC_KERNEL void forward_loss(
     float *restrict loss,     /* out */
     float *restrict accuracy, /* out */
     const float *restrict w0,
-    const float *restrict x,  /* [1, 2] */
+    const float *restrict x,  /* [1, X_COLUMNS] */
     const float *restrict w1,
     const float *restrict w2,
     const float *restrict y)  /* [1] */
@@ -107,7 +111,7 @@ GRADC_KERNEL void forward_loss(
 GRADC_KERNEL void forward_out(
     float *restrict out,     /* out */
     const float *restrict w0,
-    const float *restrict x, /* [1, 2] */
+    const float *restrict x, /* [1, X_COLUMNS] */
     const float *restrict w1,
     const float *restrict w2)
 {
@@ -142,7 +146,7 @@ int neuron_steps(
         if (row >= samples) {
             return NEURON_ORDER_OUT_OF_RANGE;
         }
-        neuron_step(state, &loss[k], &accuracy[k], &x[row * 2], &y[row], lr);
+        neuron_step(state, &loss[k], &accuracy[k], &x[row * X_COLUMNS], &y[row], lr);
         *done = k + 1;
     }
     return NEURON_OK;
@@ -187,10 +191,10 @@ int neuron_load(neuron_params *params, const void *file, size_t bytes)
         return NEURON_WRONG_FILE;
     }
 
-    memcpy(&params->w0, from, 4);
-    from += 4;
-    memcpy(&params->w1, from, 4);
-    from += 4;
-    memcpy(&params->w2, from, 4);
+    memcpy(&params->w0, from, sizeof params->w0);
+    from += sizeof params->w0;
+    memcpy(&params->w1, from, sizeof params->w1);
+    from += sizeof params->w1;
+    memcpy(&params->w2, from, sizeof params->w2);
     return NEURON_OK;
 }

@@ -31,18 +31,23 @@ enum {
     NEURON_WRONG_FILE = 2          /* not the parameters of this model, cut short, or changed */
 };
 
+/* The extents of the arrays. */
+enum {
+    NEURON_X_COLUMNS = 2
+};
+
 /* What the model computes with, all that neuron_evaluate and neuron_predict need: 12 bytes. */
 typedef struct neuron_params {
-    float w0; /* f32[] */
-    float w1; /* f32[] */
-    float w2; /* f32[] */
+    float w0;
+    float w1;
+    float w2;
 } neuron_params;
 
 /* All that is kept from one call to the next: 32 bytes. */
 typedef struct neuron_state {
     neuron_params params;
-    alignas(8) uint64_t step; /* u64[] */
-    alignas(8) uint64_t seed; /* u64[] */
+    alignas(8) uint64_t step;
+    alignas(8) uint64_t seed;
 } neuron_state;
 
 /* Give the parameters the values they had when this was compiled; set seed; clear all else. */
