@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import functions as fn
 from ..dtypes import F32
 from ..errors import ArgumentError, ShapeError, fail, user_errors
 from ..trace import error, name_of, spec_of
@@ -125,3 +126,89 @@ def _not_a_layer(layer: object) -> ArgumentError:
         help_ = f"make an instance: `{layer.__name__}(...)`"
     message = f"what `nn.Sequential` holds is called with an array, {what}"
     return fail(ArgumentError, "GC325", message, helps=(help_,))
+
+
+class Bilinear(Module):
+    """`y = x1 @ weight @ x2 + bias` over the last axes of two inputs.
+
+    `x1` is [..., `in1_features`], `x2` [..., `in2_features`], of float32 or float64; [...,
+    `out_features`] comes out. `weight` is [out_features, in1_features, in2_features], `bias`
+    [out_features], or None with `bias=False`; both start uniform in +-1/sqrt(in1_features), drawn
+    from `rng`; they are of `dtype`. Gradients: by the chain rule. Raises `ArgumentError` for sizes
+    that are none; called, `ShapeError`.
+    """
+
+    @user_errors
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: Generator = None,
+        dtype: object = F32,
+    ) -> None:
+        sizes = {
+            "in1_features": in1_features,
+            "in2_features": in2_features,
+            "out_features": out_features,
+        }
+        for name, size in sizes.items():
+            check_size("Bilinear", name, size)
+        rng = generator(rng)
+        bound = 1.0 / math.sqrt(in1_features) if in1_features else 0.0
+        shape = (out_features, in1_features, in2_features)
+        self.weight: Any = uniform(shape, -bound, bound, rng=rng, dtype=dtype)
+        self.bias: Any = None
+        if bias:
+            self.bias = uniform(out_features, -bound, bound, rng=rng, dtype=dtype)
+
+    @user_errors
+    def __call__(self, x1: Any, x2: Any) -> Any:
+        outputs, first, second = np.shape(self.weight)
+        for x, extent in ((x1, first), (x2, second)):
+            if not np.ndim(x) or np.shape(x)[-1] != extent:
+                message = f"`nn.Bilinear({first}, {second}, {outputs})` cannot take {spec_of(x)!r}"
+                raise error(ShapeError, "GC324", message, helps=("make its sizes fit",))
+        flat = fn.reshape(self.weight, (outputs * first, second))
+        rows = fn.reshape(x2 @ flat.T, (*np.shape(x2)[:-1], outputs, first))
+        y = fn.sum(rows * x1[..., None, :], axis=-1)
+        return y if self.bias is None else y + self.bias
+
+
+class Flatten(Module):
+    """The axes from `start_axis` to `end_axis` as one: by default all but the first.
+
+    Any dtype, which stays. Gradient: `g` in the shape of the input. Raises `ShapeError` for an axis
+    that the input has not.
+    """
+
+    @user_errors
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        self.start_axis = start_axis
+        self.end_axis = end_axis
+
+    @user_errors
+    def __call__(self, x: Any) -> Any:
+        shape = np.shape(x)
+        axes = (self.start_axis, self.end_axis)
+        first, last = (axis + len(shape) if axis < 0 else axis for axis in axes)
+        if not 0 <= first <= last < len(shape):
+            message = f"`Flatten` from axis {first} to {last} of {spec_of(x)!r}"
+            raise error(ShapeError, "GC334", message, helps=("choose axes that it has",))
+        merged = math.prod(shape[first : last + 1])
+        return fn.reshape(x, (*shape[:first], merged, *shape[last + 1 :]))
+
+
+class Identity(Module):
+    """What goes in comes out, of any dtype; arguments that other layers take are ignored.
+
+    Gradient: `g`. Raises nothing: neither `ShapeError` nor any other error.
+    """
+
+    def __init__(self, *_ignored: Any, **_options: Any) -> None:
+        return
+
+    def __call__(self, x: Any) -> Any:
+        return x
