@@ -181,6 +181,7 @@ MAY_NAME_OPS = {
     "passes/integers.py": "algebra: each rule is about the ops that it names",
     "trace/refusals.py": "what people type instead is spelt like ops at times",
     "nn/activations.py": "`tanh` is the name of an approximation, as in PyTorch",
+    "nn/recurrent.py": "`tanh` is the name of a nonlinearity, as in PyTorch",
     "nn/losses.py": "`sum` is the name of a reduction, as in PyTorch",
 }
 

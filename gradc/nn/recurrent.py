@@ -19,7 +19,7 @@ from .activations import relu, tanh
 from .init import Generator, check_size, generator, uniform
 from .module import Module
 
-NONLINEARITIES: dict[str, Any] = {f.__name__: f for f in (tanh, relu)}
+NONLINEARITIES: dict[str, Any] = {"tanh": tanh, "relu": relu}
 
 
 class _Cell(Module):
