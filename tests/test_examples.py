@@ -52,3 +52,14 @@ def test_the_digits_are_learnt_to_93_percent_in_the_median_of_three_seeds():
         trainer.fit(train, shuffle=True, seed=seed, progress=False, **mnist.fit)
         accuracies.append(trainer.evaluate(test)["accuracy"])
     assert statistics.median(accuracies) > 0.93
+
+
+def test_a_transformer_reads_digits_and_its_average_too():
+    transformer = importlib.import_module("transformer")
+    train, test = transformer.data()
+    trainer = gd.Trainer(transformer.step())
+    trainer.fit(train, shuffle=True, seed=0, progress=False, **transformer.fit)
+    assert trainer.evaluate(test)["accuracy"] > 0.92
+    for name in trainer.step.params:
+        trainer.step.params[name] = trainer.step.state[f"opt.average.{name}"]
+    assert trainer.evaluate(test)["accuracy"] > 0.92

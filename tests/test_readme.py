@@ -26,6 +26,7 @@ HOW = {
     "Install and train 1": "run by .ci/run in a fresh environment",
     "Install and test 1": "run by .ci/run in a fresh environment",
     "A model 1": RUN,
+    "A model 2": RUN,
     "Any function 1": RUN,
     "What the C looks like 1": "compared with what is generated",
     "In a C or C++ program 1": "compiled against the header that is generated",
