@@ -16,10 +16,10 @@ import numpy as np
 from gradc.dtypes import Spec
 from gradc.graph import Builder, Graph
 from gradc.native.call import compile_call
-from gradc.pipeline import Job, Leaf
 from gradc.program.core import Core, make_core
 from gradc.program.names import argument_names
 from gradc.program.options import Options, target_of
+from gradc.stages import Job, Leaf
 
 Array = np.ndarray[Any, Any]
 

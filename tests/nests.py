@@ -17,29 +17,29 @@ from gradc.graph import Graph
 from gradc.interpret import interpret
 from gradc.lower.execute import unwritten
 from gradc.lower.nest import Kernel
-from gradc.pipeline import Job, compile_program
+from gradc.pipeline import compile_program
 from gradc.plan.buffers import Buffer
 from gradc.program.options import Options
+from gradc.stages import Planned
 from gradc.trace import trace_tree
 
 Array = np.ndarray[Any, Any]
 
 
-def lowered(graph: Graph, target: str = "avx2", *, fusion: bool = True) -> Job:
+def lowered(graph: Graph, target: str = "avx2", *, fusion: bool = True) -> Planned:
     """The graph after all stages of the compiler."""
-    job = job_of("f", graph, Options("f", target), fusion)
-    compile_program("f", (), [job], vectors=target)
+    traced = job_of("f", graph, Options("f", target), fusion)
+    (job,) = compile_program("f", (), [traced], vectors=target).jobs
     return job
 
 
 def kernels_of(fn: Callable[..., Any], *args: Array, target: str = "avx2") -> list[Kernel]:
-    return lowered(trace_tree(fn, *args).graph, target).kernels
+    return list(lowered(trace_tree(fn, *args).graph, target).kernels)
 
 
-def run(job: Job, arrays: Sequence[Array]) -> list[Array]:
+def run(job: Planned, arrays: Sequence[Array]) -> list[Array]:
     """The outputs of an entry point, from the steps of its plan."""
     plan, graph = job.plan, job.graph
-    assert plan is not None
     memory: dict[Buffer, Array] = {
         plan.inputs[i].base: np.array(a, order="C").reshape(-1)
         for i, a in zip(graph.inputs, arrays, strict=True)

@@ -19,6 +19,7 @@ from gradc.emit.interface import Interface
 from gradc.emit.program import ProgramPrinter
 from gradc.errors import DataError
 from gradc.index import Index, Var, at
+from gradc.lower.axes import Axes
 from gradc.lower.target import TARGETS
 from gradc.pipeline import Compiled
 from gradc.plan.buffers import Buffer, View, are_apart
@@ -60,12 +61,13 @@ def core(cases: Mapping[str, Case]) -> Core:
             tuple(Argument(b.name, b.name, b.dtype, b.shape) for b, _ in arrays)
             for arrays in (case.args, case.results)
         )
-        entries.append(Entry(f"case_{k}", case.block, args, outputs, False, scope=""))
+        axes = Axes({}, (), ((),) * len(args), ((),) * len(outputs))
+        entries.append(Entry(f"case_{k}", case.block, args, outputs, axes, False, scope=""))
     target = TARGETS["scalar"]
     interface = Interface("steps", None, tuple(entries))
     emitted = ProgramPrinter(interface, target).emit()
     options = Options("steps", "portable", cflags=("-O1", "-Wall", "-Wextra", "-Werror"))
-    return Core(Compiled("steps", emitted, interface, (), target), options, (), None, [])
+    return Core(Compiled("steps", emitted, interface, (), target, {}), options, (), None, [])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -36,9 +36,7 @@ def inputs():
 
 
 def plan_of(fn, *args) -> Block:
-    plan = lowered(trace_tree(fn, *args).graph).plan
-    assert plan is not None
-    return plan
+    return lowered(trace_tree(fn, *args).graph).plan
 
 
 def test_scratch_of_two_kernels_of_one_name_is_two_storages():

@@ -13,7 +13,7 @@ from math import prod
 from ..dtypes import item_bytes
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
-from ..pipeline import Compiled, Job
+from ..pipeline import Compiled
 from ..plan.memory import MemoryPlan
 from ..plan.steps import runs
 
@@ -55,7 +55,6 @@ def kernel_infos(compiled: Compiled) -> list[KernelInfo]:
     """Every kernel of every entry point, in the order of the calls."""
     found: list[KernelInfo] = []
     for job in compiled.jobs:
-        assert job.plan is not None
         for path, call, _ in runs(job.plan):
             name, first, last = compiled.emitted.kernels[(job.name, path)]
             nodes = [job.graph[i] for i in call.kernel.nodes]
@@ -75,7 +74,7 @@ def kernel_infos(compiled: Compiled) -> list[KernelInfo]:
 
 def plans(compiled: Compiled) -> dict[str, MemoryPlan]:
     """The memory plan of each entry point."""
-    return {job.name: job.plan.memory for job in compiled.jobs if job.plan is not None}
+    return {job.name: job.plan.memory for job in compiled.jobs}
 
 
 def flops(graph: Graph, node: Node) -> int:
@@ -104,10 +103,9 @@ def stages(
     if gradient:
         detail = f"+{gradient} nodes, {len(job.replaced)} updates"
         result.append(Stage("Derived", "gradients", detail, 0.0))
-    assert job.plan is not None
     memory = job.plan.memory
     arena = f"arena {kib(memory.arena_bytes)}, {memory.saved}"
-    passes = sum(sum(j.seconds.values()) for j in compiled.jobs)
+    passes = sum(compiled.seconds.values())
     result.append(Stage("Planned", f"{len(job.plan.steps)} kernels", arena, passes))
     lines = compiled.emitted.source.count("\n")
     result.append(Stage("Emitted", f"{compiled.name}.c", f"{lines} lines", emitted))
@@ -125,7 +123,7 @@ def node_of_line(compiled: Compiled, line: int) -> str | None:
     if not 0 < line <= len(lines):
         return None
     entry, ids = lines[line - 1]
-    graphs: dict[str, Job] = {j.name: j for j in compiled.jobs}
+    graphs = {j.name: j for j in compiled.jobs}
     if entry not in graphs or not ids:
         return None
     graph = graphs[entry].graph

@@ -12,9 +12,10 @@ from pathlib import PurePath
 
 from ..errors import ArgumentError, fail
 from ..graph import Graph, Node
-from ..pipeline import Compiled, Job
+from ..pipeline import Compiled
 from ..plan.buffers import Buffer
 from ..plan.memory import MemoryPlan
+from ..stages import Planned
 from .describe import KernelInfo, kernel_infos
 from .visible import Visible
 
@@ -93,16 +94,14 @@ def view_of(target: Visible) -> View:
     for job in compiled.jobs:
         name = job.name or target.name
         own = tuple(k for k in kernels if k.entry == job.name)
-        assert job.plan is not None
         entries[name] = EntryView(
             name, job.graph, own, job.plan.memory, _places(job), _lines(compiled, job.name)
         )
     return View(compiled.name, target.source, target.header, entries, len(compiled.members))
 
 
-def _places(job: Job) -> dict[int, Buffer]:
+def _places(job: Planned) -> dict[int, Buffer]:
     """Where each stored value lies, by node id."""
-    assert job.plan is not None
     found: dict[int, Buffer] = {}
     for value, array in (*job.plan.inputs.items(), *job.plan.places.items()):
         assert isinstance(value, int)

@@ -12,8 +12,13 @@ where they cancel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
+from networkx.utils import UnionFind
+
+from ..dtypes import DType
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from .cost import contraction_cost
@@ -21,6 +26,39 @@ from .rewrite import Rewriter
 from .simplify import simplify
 
 SWAP = (1, 0)
+
+
+Lanes = Callable[[DType], int]
+
+
+def choose_layouts(
+    leaves: Sequence[tuple[np.ndarray[Any, Any], Hashable]],
+    graphs: Sequence[tuple[Graph, Sequence[int], Lanes]],
+) -> frozenset[int]:
+    """The matrices of the state that all graphs together would rather have transposed.
+
+    `leaves` are its arrays, each with what else is laid out like it has (None: nothing); each graph
+    comes with the leaves that its first outputs replace, and the lanes of a vector. What is updated
+    together (a weight and its momentum) is laid out together, too.
+    """
+    matrices = [k for k, (a, _) in enumerate(leaves) if a.ndim == 2 and 1 not in a.shape]
+    kept, swapped = dict.fromkeys(matrices, 0.0), dict.fromkeys(matrices, 0.0)
+    alike = UnionFind(matrices)
+    first: dict[Hashable, int] = {}
+    for k in matrices:
+        if leaves[k][1] is not None:
+            alike.union(first.setdefault(leaves[k][1], k), k)
+    for graph, replaced, lanes in graphs:
+        for k in matrices:
+            as_is, turned = layout_costs(graph, graph.inputs[k], lanes(leaves[k][0].dtype))
+            kept[k], swapped[k] = kept[k] + as_is, swapped[k] + turned
+        for a, b in updated_together(graph, replaced, matrices):
+            alike.union(a, b)
+    chosen: set[int] = set()
+    for same in alike.to_sets():
+        if sum(swapped[m] for m in sorted(same)) < sum(kept[m] for m in sorted(same)):
+            chosen |= same
+    return frozenset(chosen)
 
 
 def layout_costs(graph: Graph, matrix: int, lanes: int) -> tuple[float, float]:
@@ -85,7 +123,7 @@ def updated_together(
     position = {graph.inputs[k]: k for k in matrices}
     pairs = []
     for leaf, out in zip(replaced, graph.outputs, strict=False):
-        if leaf not in matrices:
+        if graph.inputs[leaf] not in position:
             continue
         stack, seen = [out], {out}
         while stack:

@@ -25,7 +25,8 @@ from ..lower.reserved import GLOBAL
 from ..lower.target import TARGETS
 from ..native.entry import NativeEntry
 from ..native.state import State
-from ..pipeline import Compiled, Job, Leaf, compile_program
+from ..pipeline import Compiled, compile_program
+from ..stages import Job, Leaf
 from .entries import EntryDef, EntryTrace, StateLeaves, make_job
 from .options import Options
 
@@ -174,7 +175,7 @@ def make_core(
     else:
         layout = compiled.interface.layout
         state = None if layout is None else State(layout, names)
-    spent = sum(sum(j.seconds.values()) for j in jobs)
+    spent = sum(compiled.seconds.values())
     listed = stages(compiled, traced_seconds, seconds - spent, shapes)
     return Core(compiled, options, tuple(names), state, listed)
 

@@ -20,7 +20,7 @@ from ..graph import Graph
 from ..lower.naming import derive_names
 from ..native.arguments import Nesting
 from ..ops.table import OPS, Kind
-from ..pipeline import Job, Leaf
+from ..stages import Job, Leaf
 from ..trace import Traced, spec_of, trace_tree
 from ..trace import argument_names as labels_of
 from ..trace.given import described, need_arguments, need_function, need_specs

@@ -19,8 +19,8 @@ from ..errors import ArgumentError, fail, user_errors
 from ..graph import Graph
 from ..native.arguments import Nesting, is_plain, settings
 from ..native.call import compile_call, nested
-from ..pipeline import Job
 from ..plan.memory import MemoryPlan
+from ..stages import Job
 from ..trace import Traced, current_trace, spec_of, trace_tree
 from ..trace import argument_names as trace_names
 from ..trace.given import need_arguments, need_function, need_specs
