@@ -36,7 +36,7 @@ from .writer import Writer
 class Emitted:
     """The generated text, and where each line of the source comes from.
 
-    `inner_loops` are the lines, from 1, of the loops that hold no other loop.
+    `loops` are the first and the last line, from 1, of every loop.
     """
 
     source: str
@@ -45,7 +45,7 @@ class Emitted:
     lines: list[tuple[str, tuple[int, ...]]]
     runtime: tuple[str, ...]
     kernels: dict[tuple[str, Path], tuple[str, int, int]] = field(default_factory=dict)
-    inner_loops: tuple[int, ...] = ()
+    loops: tuple[tuple[int, int], ...] = ()
 
 
 class ProgramPrinter:
@@ -93,7 +93,7 @@ class ProgramPrinter:
         shift = len(head.lines)
         kernels = {k: (n, a + shift, b + shift) for k, (n, a, b) in self.kernels.items()}
         header, cdef = header_text(self.interface, self.extents), cdef_text(self.interface)
-        loops = tuple(line + 1 + shift for line in self.body.inner_loops)
+        loops = tuple((a + 1 + shift, b + 1 + shift) for a, b in self.body.loops)
         runtime = runtime_files(head.needs)
         return Emitted(text, header, cdef, lines, runtime, kernels, loops)
 

@@ -21,7 +21,7 @@ class Writer:
         self.lines: list[str] = []
         self.nodes: list[tuple[int, ...]] = []
         self.needs: set[str] = set()
-        self.inner_loops: list[int] = []  # the lines, from 0, of those that hold no other
+        self.loops: list[tuple[int, int]] = []  # first and last line, from 0
         self._depth = 0
 
     def need(self, *headers: str) -> None:
@@ -77,11 +77,10 @@ class Writer:
     ) -> Iterator[None]:
         """A loop over first <= name < extent; both are numbers, or expressions of outer names."""
         advance = f"++{name}" if step == 1 else f"{name} += {step}"
-        line, inner = len(self.lines), len(self.inner_loops)
+        head = len(self.lines)
         with self.block(f"for (size_t {name} = {first}; {name} < {extent}; {advance})", nodes):
             yield
-        if len(self.inner_loops) == inner:
-            self.inner_loops.append(line)
+        self.loops.append((head, len(self.lines) - 1))
 
     def comment(self, text: str, nodes: Iterable[int] = ()) -> None:
         """A comment, folded to the line width; what would end it or mislead is not shown."""
@@ -160,7 +159,8 @@ class Writer:
 
     def extend(self, other: Writer) -> None:
         """Append what another writer holds."""
-        self.inner_loops += [len(self.lines) + line for line in other.inner_loops]
+        shift = len(self.lines)
+        self.loops += [(a + shift, b + shift) for a, b in other.loops]
         self.lines += other.lines
         self.nodes += other.nodes
         self.needs |= other.needs

@@ -201,7 +201,7 @@ class Tiles:
         alone = Body(body, guard=not (r.last or c.last), names=dot.names)
         sums = self._long_sums if long else self._sums
         name = sums(product, parts, alone)
-        with alone.loop(r, LoopKind.ROWS) as across, across.loop(c) as along:
+        with alone.loop(r, LoopKind.ROWS) as across, across.loop(c, LoopKind.LANES) as along:
             here = Load(
                 name, at(r) * block.columns + at(c) + block.first, F64 if long else dot.dtype
             )
