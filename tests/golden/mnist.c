@@ -48,6 +48,7 @@ GRADC_KERNEL void forward_fc1_relu(
                 &fc1_weight[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
+                GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum_2 = tile[r * 16 + c] + fc1_bias[j + c];
                     fc1_relu[(i + r) * FC1_OUT + j + c] = (sum_2 < 0) ? 0.0f : sum_2;
@@ -73,6 +74,7 @@ GRADC_KERNEL void forward_fc2(
             fc2_weight, FC2_OUT);
         GRADC_ROWS
         for (size_t r = 0; r < 4; ++r) {
+            GRADC_LANES
             for (size_t c = 0; c < FC2_OUT; ++c) {
                 fc2[(i + r) * FC2_OUT + c] = tile[r * 10 + c] + fc2_bias[c];
             }
@@ -194,6 +196,7 @@ GRADC_KERNEL void backward_d_fc1(
                 fc2_weight_panel, 16);
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
+                GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r * 16 + c];
                     d_fc1[(i + r) * FC1_OUT + j + c] =
@@ -229,6 +232,7 @@ GRADC_KERNEL void update_fc2_weight(
                 &fc1_relu[i], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
+                GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float fc2_weight_at = fc2_weight[(i + c) * FC2_OUT + j + r];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc2_weight_at;
@@ -287,6 +291,7 @@ GRADC_KERNEL void update_fc1_weight(
                 &d_fc1[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 6; ++r) {
+                GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
@@ -305,6 +310,7 @@ GRADC_KERNEL void update_fc1_weight(
                 &d_fc1[j], FC1_OUT);
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
+                GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c + 99072];
                     const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
