@@ -9,6 +9,7 @@ is kept, so that the C reads forward, backward, update; no clock decides anythin
 from __future__ import annotations
 
 import heapq
+from bisect import insort
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -232,6 +233,10 @@ class _Problem:
         before = dependencies(tasks)
         lifetimes(tasks, live_in, live_out)  # refuses what is read before it is written
         self.before = [sum(1 << number[j] for j in before[task.id]) for task in tasks]
+        self.followers: list[list[int]] = [[] for _ in tasks]
+        for task in tasks:
+            for j in before[task.id]:
+                self.followers[number[j]].append(number[task.id])
         self.users: dict[StorageId, int] = {}
         for i, task in enumerate(tasks):
             for name in task.touches:
@@ -325,14 +330,21 @@ class _Problem:
         """
         order: list[int] = []
         done, live, most = 0, self.start, self.bound
-        while len(order) < len(self.tasks):
-            costs = [(*self.cost(i, done), i) for i in self.ready(done)]
+        missing = [before.bit_count() for before in self.before]
+        ready = [i for i, count in enumerate(missing) if not count]  # in the given order
+        while ready:
+            costs = [(*self.cost(i, done), i) for i in ready]
             free = (c for c in costs if c[1] <= 0 and live + c[0] <= most)
             run, leave, i = next(free, None) or min(costs, key=lambda c: key(*c))
             order.append(i)
             most = max(most, live + run)
             live += leave
             done |= 1 << i
+            ready.remove(i)
+            for follower in self.followers[i]:
+                missing[follower] -= 1
+                if not missing[follower]:
+                    insort(ready, follower)
         return order
 
     def _depth_first(self, *, backwards: bool) -> list[int]:
