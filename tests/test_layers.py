@@ -118,6 +118,20 @@ def test_circles_are_found() -> None:
     assert found == [["a", "b", "c"]]
 
 
+KNOW_GRAPHS = {"gradc.plan.tasks"}
+
+
+def test_the_planner_knows_no_graph() -> None:
+    """Tasks are made of groups in one file; everything behind it would plan anything else."""
+    wrong = {
+        module
+        for module in MODULES
+        if room(module) == "plan"
+        and any(room(name) in ("graph", "ops", "passes") for _, name in imports_of(module))
+    }
+    assert wrong == KNOW_GRAPHS
+
+
 def test_every_room_of_the_order_exists() -> None:
     rooms = {room(m) for m in MODULES} | {"__init__"}
     assert [r for r in LEVEL if r not in rooms] == []

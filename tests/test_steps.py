@@ -18,14 +18,18 @@ from gradc.emit.entry import Argument, Entry
 from gradc.emit.interface import Interface
 from gradc.emit.program import ProgramPrinter
 from gradc.errors import DataError
+from gradc.graph import Graph
 from gradc.index import Index, Var, at
+from gradc.inspect import memory_text
+from gradc.inspect.data import plan_data
+from gradc.inspect.view import EntryView
 from gradc.lower.axes import Axes
 from gradc.lower.target import TARGETS
 from gradc.pipeline import Compiled
 from gradc.plan.buffers import Buffer, View, are_apart
 from gradc.plan.check import check_block
 from gradc.plan.offsets import PlanError
-from gradc.plan.steps import Block, Branch, Copy, Guard, Repeat, Run, blocks_of, walk
+from gradc.plan.steps import Block, Branch, Copy, Guard, Repeat, Run, blocks_of, plans_inside, walk
 from gradc.program.core import Core
 from gradc.program.options import Options
 
@@ -125,6 +129,22 @@ def test_the_arena_of_a_block_is_one_buffer_around_it(cases: Mapping[str, Case])
     assert memory.arena_bytes == memory.lower_bound
     branch = only(cases["branch taken"].block, Branch)
     assert branch.frame.nbytes == max(b.memory.arena_bytes for b in branch.blocks)
+
+
+def test_the_plans_inside_are_told(cases: Mapping[str, Case]) -> None:
+    names = {name: [label for label, _ in plans_inside(case.block)] for name, case in cases.items()}
+    assert names["loop"] == ["loop over t (step 2)"]
+    assert names["loop in a loop"] == ["loop over i (step 1)", "loop over j (step 1)"]
+    assert names["branch taken"] == [f"branch on test (step 1), side {n}" for n in (1, 2)]
+    assert names["guard"] == []
+    block = cases["loop"].block
+    (inside,) = plans_inside(block)
+    entry = EntryView("f", Graph({}, (), ()), (), block.memory, {}, {}, (inside,))
+    whole, turn = memory_text(entry).split("\n\nloop over t (step 2)\n")
+    assert whole == f"f\n{block.memory.report()}"
+    assert turn == inside[1].report()
+    data = plan_data(block.memory, entry.inside)
+    assert data["inside"] == [{"name": "loop over t (step 2)", **plan_data(inside[1])}]
 
 
 def test_a_loop_begins_where_its_value_lies_if_that_dies_there(cases: Mapping[str, Case]) -> None:

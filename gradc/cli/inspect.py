@@ -31,7 +31,9 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         data = {"name": view.name, "entry": entry.name, "nodes": nodes, "outputs": outputs}
         console.data(str(entry.graph), data)
     elif arguments.memory:
-        console.data(memory_text(entry), {"entry": entry.name, **plan_data(entry.plan)})
+        console.data(
+            memory_text(entry), {"entry": entry.name, **plan_data(entry.plan, entry.inside)}
+        )
     elif arguments.kernels:
         kernels = [kernel_data(k) for k in entry.kernels]
         console.data(kernels_text(entry), {"entry": entry.name, "kernels": kernels})

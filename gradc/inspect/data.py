@@ -7,6 +7,7 @@ ids are those that the text shows.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,10 @@ def kernel_data(kernel: KernelInfo) -> dict[str, Any]:
     }
 
 
-def plan_data(plan: MemoryPlan) -> dict[str, Any]:
+def plan_data(plan: MemoryPlan, inside: Sequence[tuple[str, MemoryPlan]] = ()) -> dict[str, Any]:
+    """The numbers and buffers of a plan, and of those `inside` it with their names."""
     return {
+        "inside": [{"name": name, **plan_data(inner)} for name, inner in inside],
         "arena_bytes": plan.arena_bytes,
         "lower_bound": plan.lower_bound,
         "no_reuse_bytes": plan.no_reuse_bytes,

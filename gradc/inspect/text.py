@@ -43,8 +43,9 @@ def kernels_text(entry: EntryView) -> str:
 
 
 def memory_text(entry: EntryView) -> str:
-    """The plan's numbers, a table of its buffers, and a picture."""
-    return f"{entry.name}\n{entry.plan.report()}"
+    """The plan's numbers, a table of its buffers, and a picture; the same of what is inside it."""
+    plans = ((entry.name, entry.plan), *entry.inside)
+    return "\n\n".join(f"{name}\n{plan.report()}" for name, plan in plans)
 
 
 def node_text(view: View, entry: EntryView, node: Node) -> str:

@@ -15,6 +15,7 @@ from ..graph import Graph, Node
 from ..pipeline import Compiled
 from ..plan.buffers import Buffer
 from ..plan.memory import MemoryPlan
+from ..plan.steps import plans_inside
 from ..stages import Planned
 from .describe import KernelInfo, kernel_infos
 from .visible import Visible
@@ -27,7 +28,7 @@ class EntryView:
     """One entry point: its graph, its kernels in the order of the calls, its plan.
 
     `places` says where the value of a node lies, for those that are stored; `lines` which lines of
-    the C file compute it.
+    the C file compute it. `inside` are the plans of its loops and branches, which lie in its own.
     """
 
     name: str
@@ -36,6 +37,7 @@ class EntryView:
     plan: MemoryPlan
     places: Mapping[int, Buffer]
     lines: Mapping[int, tuple[Lines, ...]]
+    inside: tuple[tuple[str, MemoryPlan], ...] = ()
 
     def kernel_of(self, node_id: int) -> int | None:
         """The number of the kernel that computes a node, if one does."""
@@ -95,8 +97,9 @@ def view_of(target: Visible) -> View:
         name = job.name or target.name
         own = tuple(k for k in kernels if k.entry == job.name)
         entries[name] = EntryView(
-            name, job.graph, own, job.plan.memory, _places(job), _lines(compiled, job.name)
-        )
+            name, job.graph, own, job.plan.memory, _places(job), _lines(compiled, job.name),
+            tuple(plans_inside(job.plan)),
+        )  # fmt: skip
     return View(compiled.name, target.source, target.header, entries, len(compiled.members))
 
 

@@ -195,6 +195,14 @@ def given_to(block: Block) -> Iterator[Array]:
             yield from inner.inputs.values()
 
 
+def plans_inside(block: Block) -> Iterator[tuple[str, MemoryPlan]]:
+    """The memory plans of the blocks inside, each with what it is the plan of."""
+    for path, step, _ in walk(block):
+        for n, inner in enumerate(blocks_of(step), 1):
+            side = f", side {n}" if isinstance(step, Branch) else ""
+            yield f"{step.label} (step {path[-1] + 1}){side}", inner.memory
+
+
 def arrays_of(step: Step) -> Iterator[Array]:
     """The arrays that a step itself, and not one inside it, is handed."""
     yield from (use.array for use in step.uses)
