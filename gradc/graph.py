@@ -20,7 +20,6 @@ import numpy as np
 
 from .dtypes import DType, Spec, item_bytes
 from .errors import Span
-from .index import Var, at
 from .ops.table import OPS, Kind, infer
 
 if TYPE_CHECKING:
@@ -180,39 +179,19 @@ class Graph:
         return {i: tuple(u) for i, u in users.items()}
 
     @cached_property
-    def producers(self) -> Mapping[int, tuple[tuple[int, tuple[int, ...]], ...]]:
-        """For each node the nearest producers that are no movements, each with the movements that
-        lie in between, from the node on.
-        """
-        return {node.id: tuple(self._producers(node)) for node in self}
+    def producers(self) -> Mapping[int, tuple[int, ...]]:
+        """For each node the nearest producers that are no movements, each once."""
+        return {node.id: tuple(dict.fromkeys(self._producers(node))) for node in self}
 
-    def _producers(self, node: Node) -> Iterator[tuple[int, tuple[int, ...]]]:
-        empty: tuple[int, ...] = ()
-        stack = [(a, empty) for a in dict.fromkeys(node.args)]
+    def _producers(self, node: Node) -> Iterator[int]:
+        stack = list(dict.fromkeys(node.args))
         while stack:
-            node_id, chain = stack.pop()
+            node_id = stack.pop()
             found = self.nodes[node_id]
             if found.kind is Kind.MOVEMENT:
-                stack += [(a, (*chain, node_id)) for a in dict.fromkeys(found.args)]
+                stack += dict.fromkeys(found.args)
             else:
-                yield node_id, chain
-
-    @cached_property
-    def kept_axes(self) -> Mapping[int, int]:
-        """For each movement node: how many leading axes it leaves as they are in every operand."""
-        return {n.id: self._kept_axes(n) for n in self if n.kind is Kind.MOVEMENT}
-
-    def _kept_axes(self, node: Node) -> int:
-        index_map = OPS[node.op].index_map
-        assert index_map is not None, f"movement op `{node.op}` has no index map"
-        shapes = tuple(a.shape for a in self.args(node))
-        index = tuple(at(Var(f"i{axis}", n)) for axis, n in enumerate(node.shape))
-        kept = len(index)
-        for source in index_map(index, shapes, node.shape, node.attrs):
-            pairs = zip(index, source.index, node.shape, shapes[source.operand], strict=False)
-            same = [i == j and n == m for i, j, n, m in pairs]
-            kept = min(kept, (*same, False).index(False))
-        return kept
+                yield node_id
 
     def args(self, node: Node) -> tuple[Node, ...]:
         return tuple(self.nodes[a] for a in node.args)

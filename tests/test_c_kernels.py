@@ -117,7 +117,7 @@ def test_results_come_first_and_the_loss_before_all(programs):
 
 
 def test_what_is_written_over_an_input_is_one_array_under_two_names(programs):
-    source = programs["block"].source
+    source = programs["mnist"].source
     overlays = re.findall(r"^ +float \*const (\w+) = (\w+); ", source, re.MULTILINE)
     assert overlays
     marks = set(re.findall(r"/\* in: (\w+), out: (\w+)", source))

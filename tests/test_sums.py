@@ -1,6 +1,6 @@
 """Sums of many elements: exact to the last digits of float32, and in blocks that lose nothing.
 
-Long float32 sums are cut into blocks (`gradc.lower.sweep`, `gradc.lower.carried`). Here blocks of
+Long float32 sums are cut into blocks (`gradc.lower.sweep`, `gradc.lower.totals`). Here blocks of
 four additions show, without a C compiler, that every element is in exactly one block; and sums of
 millions of elements, in C, that the error does not grow with their number.
 """
@@ -14,7 +14,7 @@ import pytest
 from nests import compare, kernels_of
 
 import gradc as gd
-from gradc.lower import carried, folds, sweep
+from gradc.lower import emit_fold, folds, sweep
 from gradc.lower.listing import listing
 
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def whole(*shape: int) -> np.ndarray:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "CHAIN", 4)
-    monkeypatch.setattr(carried, "CHAIN", 4)
+    monkeypatch.setattr(emit_fold, "CHAIN", 4)
     monkeypatch.setattr(folds, "LONG_CHAIN", 6)
 
 

@@ -1,6 +1,6 @@
 """Contractions: register tiles for a `dot`, or loops where there are no vectors or few products.
 
-Enters: a `Dot`. Leaves: the statements of its kernel. Always holds: the form that is taken decides
+Enters: a `Dot`. Leaves: the statements of its loops. Always holds: the form that is taken decides
 how fast the kernel is, and in which order a long sum is added up, never what it computes.
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from ..dtypes import is_float
-from ..index import Index, Indices, Var, at
+from ..dtypes import DType, is_float
+from ..index import Index, Indices, Var
 from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
 from .dot import Dot, is_contiguous
 from .folds import start_fold
@@ -23,24 +23,29 @@ from .target import Target
 from .tiles import Tiles
 
 
+def is_small(dtype: DType, products: int) -> bool:
+    """Whether so many products are a few plain loops, since tiles would not pay."""
+    return not is_float(dtype) or products < PLAIN_PRODUCTS
+
+
 @dataclass(frozen=True)
 class Contraction:
-    """Lowers one `dot` group."""
+    """Lowers one `dot`."""
 
     dot: Dot
     target: Target
 
-    def lower(self) -> Body:
-        """The body of the kernel, by the cheapest of its forms."""
-        dot, root = self.dot, Body(names=self.dot.names)
+    def lower(self, root: Body) -> None:
+        """The loops, by the cheapest of their forms."""
+        dot = self.dot
         left, right = dot.axes.left[-1:], dot.axes.right[-1:]
         m, n = (prod(v.extent for v in axes) for axes in (left, right))
         k, lanes = dot.length, self.target.lanes(dot.dtype)
-        few = not (left or right) or m * n * k < PLAIN_PRODUCTS
+        few = not (left or right) or is_small(dot.dtype, m * n * k)
         line = min(m, n) == 1 and k >= 2 * LANES and dot.along_depth
-        if not is_float(dot.dtype) or few or line:
+        if few or line:
             self._elements(root)
-            return root
+            return
         contiguous = [
             bool(axes) and is_contiguous(operand.offset, axes[0])
             for axes, operand in zip((left, right), dot.operands, strict=True)
@@ -59,7 +64,6 @@ class Contraction:
             RowSums(dot, column, int(turned)).lower(root)
         else:
             self._elements(root)
-        return root
 
     # One element after the other
 
@@ -82,7 +86,7 @@ class Contraction:
 
             sweep(extents, tuple(v.name for v in depth), width, (fold,), element, visit)
             total = fold.finish(element)
-            dot.epilogue(tuple(at(v) for v in dot.axes.free), total, element)
+            dot.epilogue(dot.where, total, Index(), element)
 
     def _factor(self, side: int, place: Mapping[Var, Index], body: Body) -> Ref:
         """An element of an operand, at a place along the contracted axes."""

@@ -1,22 +1,21 @@
 """A `dot` node as axes and operands.
 
-Enters: a `dot` node, with the elementwise nodes that follow it in its loops (the epilogue), and the
-buffers they are written to. Leaves: a `Dot`, from which each form of its kernel is made. Always
-holds: operands are affine views of stored buffers, up to whole quotients and remainders.
+Enters: a `dot` node, its operands, and what is to be done with each sum (the epilogue). Leaves: a
+`Dot`, from which each form of its loops is made. Always holds: operands are affine views of
+buffers, up to whole quotients and remainders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from ..cnames import Names
 from ..dtypes import DType
-from ..graph import Graph, Node
-from ..index import Index, Indices, Var, at, flatten, replace_vars
-from ..passes.views import view
-from .nest import Apply, Let, Load, Nodes, Param, Ref, Store
+from ..graph import Node
+from ..index import Index, Indices, Var, replace_vars
+from .nest import Apply, Let, Load, Nodes, Param, Ref
 from .pointwise import Body, Elements
 
 
@@ -34,7 +33,7 @@ class Operand:
 
 @dataclass(frozen=True)
 class Axes:
-    """The loop variables of a contraction."""
+    """The loops that a contraction opens itself; around them there may be others."""
 
     batch: tuple[Var, ...]
     left: tuple[Var, ...]
@@ -58,23 +57,27 @@ class Stretch:
     b: int
 
 
+Epilogue = Callable[[Indices, Ref, Index, Body], None]
+"""What is done with one sum: its index in the result, the sum, its column in a tile, and where."""
+
+
 @dataclass
 class Dot:
-    """A contraction and where its results go. `storage` names the buffers of the nodes that are
-    written; `scratch` are those its form turns out to need.
+    """A contraction and what becomes of its sums.
+
+    `where` is the index of an element of the result, in the variables of `axes` and of the loops
+    around. `target` is where the sums themselves go if they are all that is wanted. `scratch` is
+    what a form turns out to need.
     """
 
     elements: Elements
-    graph: Graph
     anchor: Node
-    storage: Mapping[int, str]
-    axes: Axes = field(init=False)
-    operands: tuple[Operand, Operand] = field(init=False)
+    axes: Axes
+    operands: tuple[Operand, Operand]
+    where: Indices
+    epilogue: Epilogue
+    target: Operand | None = None
     scratch: list[Param] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.axes = self._axes()
-        self.operands = self._operand(0), self._operand(1)
 
     @property
     def names(self) -> Names:
@@ -93,40 +96,6 @@ class Dot:
         """How many products a sum has."""
         return prod(v.extent for v in self.axes.depth)
 
-    def _axes(self) -> Axes:
-        contract, batch = self.anchor.attrs["contract"], self.anchor.attrs["batch"]
-        a, b = self.graph.args(self.anchor)
-
-        def free(node: Node, side: int) -> tuple[int, ...]:
-            taken = {*contract[side], *batch[side]}
-            return tuple(n for axis, n in enumerate(node.shape) if axis not in taken)
-
-        def variables(prefix: str, extents: tuple[int, ...]) -> tuple[Var, ...]:
-            return tuple(Var(self.names.fresh(prefix), n) for n in extents)
-
-        return Axes(
-            variables("n", tuple(a.shape[axis] for axis in batch[0])),
-            variables("i", free(a, 0)),
-            variables("j", free(b, 1)),
-            variables("p", tuple(a.shape[axis] for axis in contract[0])),
-        )
-
-    def _operand(self, side: int) -> Operand:
-        contract, batch = self.anchor.attrs["contract"][side], self.anchor.attrs["batch"][side]
-        free = iter((self.axes.left, self.axes.right)[side])
-        node_id = self.anchor.args[side]
-        index: list[Index] = []
-        for axis in range(len(self.graph[node_id].shape)):
-            if axis in contract:
-                index.append(at(self.axes.depth[contract.index(axis)]))
-            elif axis in batch:
-                index.append(at(self.axes.batch[batch.index(axis)]))
-            else:
-                index.append(at(next(free)))
-        found = view(self.graph, node_id, tuple(index), self.elements.stored)
-        assert found is not None, f"operand #{node_id} of {self.anchor} is not an affine view"
-        return Operand(self.elements.load(self.graph[found.base]), found.offset)
-
     @property
     def along_depth(self) -> bool:
         """Whether both operands lie contiguously along the last contracted axis."""
@@ -138,14 +107,6 @@ class Dot:
         name = body.fresh(base)
         body.statements.append(Let(name, expr, self.nodes))
         return Ref(name, expr.dtype)
-
-    def epilogue(self, index: Indices, total: Ref, body: Body) -> None:
-        """Store the nodes of the group at one element, whose sum is `total`."""
-        self.elements.local[self.anchor.id] = lambda _: total
-        for node_id, buffer in self.storage.items():
-            value = self.elements.value(node_id, index, body)
-            offset = flatten(index, self.graph[node_id].shape)
-            body.statements.append(Store(buffer, offset, value, (node_id,)))
 
 
 def is_strided(index: Index, variables: Sequence[Var]) -> bool:

@@ -11,14 +11,12 @@ from ..cnames import Names
 from ..graph import Graph, Node
 from ..ops.table import Kind
 from ..passes.fuse import Group
-from .contraction import Contraction
-from .dot import Dot
 from .naming import KernelNames
 from .nest import Kernel, Param
 from .pointwise import Elements
 from .reserved import LOCALS
-from .rows import RowNest
 from .target import Target
+from .walk import Walk
 
 
 def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) -> Kernel:
@@ -44,13 +42,8 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
 
     elements = Elements(graph, stored, lambda node: parameter(node, False), taken, names.value)
     storage = {i: parameter(graph[i], True) for i in group.stored}
-    if group.anchor is not None:
-        dot = Dot(elements, graph, graph[group.anchor], storage)
-        body, scratch = Contraction(dot, target).lower(), dot.scratch
-    else:
-        assert group.domain is not None
-        nest = RowNest(elements, graph, group.domain, storage)
-        body, scratch = nest.lower(), nest.scratch
+    nest = Walk(elements, graph, group.tree, storage, target)
+    body = nest.lower()
     ordered = sorted(
         params.items(), key=lambda item: (item[1].written, not item[1].scalar, item[0])
     )
@@ -60,7 +53,7 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
         tuple(i for i, _ in ordered),
         tuple(body.statements),
         group.nodes,
-        tuple(scratch),
+        tuple(nest.scratch),
         names.title(group),
         names.notes(group),
     )

@@ -83,7 +83,7 @@ class KernelNames:
         """The nodes of a group, and the cheap scalars that it computes for itself."""
         found, stack = set(group.nodes), list(group.nodes)
         while stack:
-            for a, _ in self.graph.producers[stack.pop()]:
+            for a in self.graph.producers[stack.pop()]:
                 own = not self.graph[a].kind.is_source and a not in self.stored
                 if own and a not in found:
                     found.add(a)
@@ -111,7 +111,7 @@ def _derived(graph: Graph, node: Node, bases: dict[int, str]) -> str:
     if node.of is not None and node.of in graph.nodes:
         return f"d_{bases[node.of]}" if node.of < node.id else f"d_{node.op}"
     layer = None
-    for a, _ in graph.producers[node.id]:
+    for a in graph.producers[node.id]:
         found = graph[a]
         while OPS[found.op].marker:
             found = graph[found.args[0]]
@@ -119,7 +119,7 @@ def _derived(graph: Graph, node: Node, bases: dict[int, str]) -> str:
             layer = layer or identifier(found.name.rsplit(".", 1)[0])
     if node.kind is Kind.CONTRACTION and layer:
         return layer
-    producers = sorted(a for a, _ in graph.producers[node.id] if not graph[a].kind.is_source)
+    producers = sorted(a for a in graph.producers[node.id] if not graph[a].kind.is_source)
     base = bases[producers[-1]] if producers else layer or ""
     if OPS[node.op].unnamed and base:
         return base

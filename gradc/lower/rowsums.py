@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..dtypes import F32, F64, DType, item_bytes
-from ..index import Index, Var, at
+from ..index import Index, Var, at, replace_vars
 from ..passes.cost import LANES, LARGE_BYTES, LONG_DEPTH, SUMS_BYTES
 from .dot import Dot, Operand, is_contiguous
 from .folds import start_value
@@ -84,7 +84,8 @@ class RowSums:
             total = dot.let("sum", Load(name, part.place, F64 if long else dtype), along)
             if long:
                 total = dot.let("rounded", Apply("cast", (total,), dtype), along)
-            dot.epilogue(tuple(index.get(v, at(v)) for v in dot.axes.free), total, along)
+            where = tuple(replace_vars(i, index) for i in dot.where)
+            dot.epilogue(where, total, at(part.column), along)
         alone.close()
         body.statements.append(If((), tuple(alone.statements)))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..dtypes import F32, F64, item_bytes
-from ..index import Index, Indices, Var, at, flatten, replace_vars
+from ..index import Index, Indices, Var, at, replace_vars
 from ..passes.cost import LARGE_BYTES, LONG_DEPTH, MANY_ROWS
 from .dot import Dot, Operand, Stretch, is_contiguous, is_strided, stretches
 from .folds import start_value
@@ -209,7 +209,7 @@ class Tiles:
             if long:
                 total = self.dot.let("sum", Apply("cast", (total,), dot.dtype), along)
             column = place.start + at(c) + block.first
-            dot.epilogue(self._index(place.top + at(r), column), total, along)
+            dot.epilogue(self._index(place.top + at(r), column), total, at(c), along)
         alone.close()
         body.statements.append(If((), tuple(alone.statements)))
 
@@ -271,26 +271,21 @@ class Tiles:
 
     def _index(self, row: Index, column: Index) -> Indices:
         """The element of the result in a row and a column."""
-        found = self._at(row, column)
-        return tuple(found.get(v, at(v)) for v in self.dot.axes.free)
-
-    @property
-    def _offset(self) -> Index:
-        """Where an element of the result is stored."""
-        return flatten(tuple(at(v) for v in self.dot.axes.free), self.dot.anchor.shape)
+        return tuple(replace_vars(i, self._at(row, column)) for i in self.dot.where)
 
     def _is_stored_as_it_is(self, block: ColumnBlock) -> bool:
         """Whether the sums of a tile are all there is to be stored, each once and side by side."""
-        if list(self.dot.storage) != [self.dot.anchor.id] or block.own < block.columns:
+        target = self.dot.target
+        if target is None or block.own < block.columns:
             return False
-        return is_contiguous(self._offset, self.column)
+        return is_contiguous(target.offset, self.column)
 
     def _stored(self, product: Product, place: Place) -> Product:
         """The product of a tile with its place in the result as the target."""
-        where = replace_vars(self._offset, self._at(place.top, place.start))
-        step = self._offset.coefficient(self.row) if self.row else 0
-        target = self.dot.storage[self.dot.anchor.id]
-        return replace(product, target=target, target_index=where, target_row=step)
+        assert self.dot.target is not None
+        target = self.dot.target.at(self._at(place.top, place.start))
+        step = self.dot.target.offset.coefficient(self.row) if self.row else 0
+        return replace(product, target=target.buffer, target_index=target.offset, target_row=step)
 
 
 def _moved(product: Product, part: Stretch, by: Index) -> Product:

@@ -70,10 +70,14 @@ def _reads(graph: Graph, group: Group, stored: Collection[int]) -> list[int]:
 
 
 def _phase(graph: Graph, group: Group, state: Collection[int]) -> Phase:
-    """Forward until a gradient is computed; what only makes new `state` is no turn."""
-    derives = {graph[i].of is not None for i in group.nodes}
-    if all(i in state for i in group.stored):
-        return Phase.BACKWARD if True in derives else Phase.UPDATE
-    if derives == {True, False}:
-        return Phase.TURN
-    return Phase.BACKWARD if True in derives else Phase.FORWARD
+    """Forward until a gradient is computed; what only makes new `state` is no turn.
+
+    What a kernel makes tells, and not all it computes: gradients compute forward values anew.
+    """
+    derives = any(graph[i].of is not None for i in group.nodes)
+    others = [graph[i].of is None for i in group.stored if i not in state]
+    if not others:
+        return Phase.BACKWARD if derives else Phase.UPDATE
+    if any(others):
+        return Phase.TURN if derives else Phase.FORWARD
+    return Phase.BACKWARD

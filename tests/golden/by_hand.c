@@ -15,39 +15,24 @@ static_assert(offsetof(by_hand_state, seed) == 24, "the place is as planned");
 static_assert(offsetof(by_hand_params, y) == 4, "the place is as planned");
 static_assert(offsetof(by_hand_params, z) == 8, "the place is as planned");
 
-/* loss f32[]; by_hand.py:21
- * loss = (x + y) * z */
-GRADC_KERNEL void forward_loss(
+/* loss f32[], x f32[], y f32[], z f32[]; by_hand.py:21, by_hand.py:50
+ * loss = (x + y) * z
+ * x = x - lr * z
+ * y = y - lr * z
+ * z = z - lr * (x + y) */
+GRADC_KERNEL void loss_and_z(
     float *restrict loss, /* out */
-    const float *restrict x,
-    const float *restrict y,
-    const float *restrict z)
+    float *restrict x,    /* in-out */
+    float *restrict y,    /* in-out */
+    float *restrict z,    /* in-out */
+    float lr)
 {
     const float sum = *x + *y;
     *loss = sum * *z;
-}
-
-/* z f32[]; by_hand.py:50
- * z = z - lr * (x + y) */
-GRADC_KERNEL void update_z(
-    float *restrict z, /* out */
-    const float *restrict z_2,
-    const float *restrict x,
-    const float *restrict y,
-    float lr)
-{
-    const float sum = *x + *y;
-    *z = *z_2 - lr * sum;
-}
-
-/* x f32[]; by_hand.py:50
- * x = x - lr * z */
-GRADC_KERNEL void update_x(
-    float *restrict x, /* in-out */
-    const float *restrict z,
-    float lr)
-{
-    *x = *x - lr * *z;
+    const float product_2 = lr * *z;
+    *x = *x - product_2;
+    *y = *y - product_2;
+    *z = *z - lr * sum;
 }
 
 /* step u64[]; by_hand.py:50
@@ -58,22 +43,26 @@ GRADC_KERNEL void update_step(
     *step = *step + UINT64_C(1);
 }
 
+/* loss f32[]; by_hand.py:21
+ * loss = (x + y) * z */
+GRADC_KERNEL void forward_loss(
+    float *restrict loss, /* out */
+    const float *restrict x,
+    const float *restrict y,
+    const float *restrict z)
+{
+    *loss = (*x + *y) * *z;
+}
+
 /* step: loss f32[] from lr f32[]; replaces the state. */
-int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *arena)
+int by_hand_step(by_hand_state *state, float *loss, float lr)
 {
     by_hand_params *const params = &state->params;
-    float *const z = &arena->f32[0]; /* calls 2-6 */
 
     /* forward pass */
-    forward_loss(loss, &params->x, &params->y, &params->z);
+    loss_and_z(loss, &params->x, &params->y, &params->z, lr);
     /* the rest of the state */
-    update_z(z, &params->z, &params->x, &params->y, lr);
-    update_x(&params->x, &params->z, lr);
-    /* update_y, which is the same function on other arrays: */
-    update_x(&params->y, &params->z, lr);
     update_step(&state->step);
-    /* new values of the state that could not be written in place */
-    memcpy(&params->z, z, sizeof(float));
     return BY_HAND_OK;
 }
 

@@ -1,9 +1,8 @@
 /* by_hand.h: the interface of by_hand.c, written by gradc.
  *
  *     static by_hand_state state;
- *     static by_hand_arena arena;
  *     by_hand_init(&state, 0);
- *     int status = by_hand_step(&state, &loss, 0.125f, &arena);
+ *     int status = by_hand_step(&state, &loss, 0.125f);
  *
  * Each function that returns `int` returns BY_HAND_OK, or else the first requirement that its
  * arguments do not meet; it has then written nothing. A result that is not finite is no failure.
@@ -45,11 +44,6 @@ typedef struct by_hand_state {
     alignas(8) uint64_t seed;
 } by_hand_state;
 
-/* Scratch of one call, 64 bytes: written before it is read, of no value afterwards. */
-typedef struct by_hand_arena {
-    alignas(64) float f32[1];
-} by_hand_arena;
-
 /* Give the parameters the values they had when this was compiled; set seed; clear all else. */
 void by_hand_init(by_hand_state *state, uint64_t seed);
 
@@ -63,7 +57,7 @@ void by_hand_init(by_hand_state *state, uint64_t seed);
 int by_hand_load(by_hand_params *params, const void *file, size_t bytes);
 
 /* step: loss f32[] from lr f32[]; replaces the state. */
-int by_hand_step(by_hand_state *state, float *loss, float lr, by_hand_arena *arena);
+int by_hand_step(by_hand_state *state, float *loss, float lr);
 
 /* evaluate: loss f32[]. */
 int by_hand_evaluate(const by_hand_params *params, float *loss);
