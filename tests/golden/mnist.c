@@ -117,17 +117,16 @@ GRADC_KERNEL void forward_fc2(
 GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     float *restrict loss,              /* out */
     float *restrict accuracy,          /* out */
-    float *restrict d_fc2,             /* out [BATCH, FC2_OUT] */
     float *restrict fc2_bias,          /* in-out [FC2_OUT] */
     float *restrict momentum_fc2_bias, /* in-out [FC2_OUT] */
+    float *restrict d_fc2,             /* in: fc2, out: d_fc2 [BATCH, FC2_OUT] */
     const int32_t *restrict y,         /* [BATCH] */
-    const float *restrict fc2,         /* [BATCH, FC2_OUT] */
     float lr)
 {
-    float e_row[FC2_OUT];
+    float fc2_max_exp_row[FC2_OUT];
     float sum_total = 0.0f;
-    float sum_total_2 = 0.0f;
     float d_params_fc2_bias_total[FC2_OUT] = {0};
+    float sum_total_2 = 0.0f;
     for (size_t i = 0; i < BATCH; ++i) {
         float max = -INFINITY;
         float best_value = -INFINITY;
@@ -135,7 +134,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
         float sum = 0.0f;
         const int32_t y_at = y[i];
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float fc2_at = fc2[i * FC2_OUT + j];
+            const float fc2_at = d_fc2[i * FC2_OUT + j];
             max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
             if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
                 best_value = fc2_at;
@@ -144,30 +143,30 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
             const float chosen = (y_at == (int32_t)j) ? (-0.015625f) : 0.0f;
             sum += -chosen;
         }
-        sum_total_2 += (float)(best == y_at);
         float sum_2 = 0.0f;
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float e = gradc_expf(fc2[i * FC2_OUT + j] - max);
-            e_row[j] = e;
+            const float e = gradc_expf(d_fc2[i * FC2_OUT + j] - max);
+            fc2_max_exp_row[j] = e;
             sum_2 += e;
         }
+        sum_total += (float)(best == y_at);
         float sum_3 = 0.0f;
-        const float ratio = sum / sum_2;
         const float log_value = gradc_logf(sum_2);
+        const float ratio = sum / sum_2;
         for (size_t j = 0; j < FC2_OUT; ++j) {
             const int is_equal_2 = y_at == (int32_t)j;
-            const float chosen = is_equal_2 ? (-0.015625f) : 0.0f;
-            const float sum_4 = chosen + ratio * e_row[j];
-            d_fc2[i * FC2_OUT + j] = sum_4;
-            const float difference_2 = fc2[i * FC2_OUT + j] - max - log_value;
+            const float difference_2 = d_fc2[i * FC2_OUT + j] - max - log_value;
             sum_3 += is_equal_2 ? difference_2 : 0.0f;
+            const float chosen_2 = is_equal_2 ? (-0.015625f) : 0.0f;
+            const float sum_4 = chosen_2 + ratio * fc2_max_exp_row[j];
+            d_fc2[i * FC2_OUT + j] = sum_4;
             d_params_fc2_bias_total[j] += sum_4;
         }
-        sum_total += sum_3;
+        sum_total_2 += sum_3;
     }
-    const float ratio = sum_total / 64.0f;
+    const float ratio = sum_total_2 / 64.0f;
     *loss = -ratio;
-    *accuracy = sum_total_2 / 64.0f;
+    *accuracy = sum_total / 64.0f;
     for (size_t i = 0; i < FC2_OUT; ++i) {
         const float fc2_bias_at = fc2_bias[i];
         const float sum = d_params_fc2_bias_total[i] + 0.001f * fc2_bias_at;
@@ -177,15 +176,29 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     }
 }
 
-/* d_fc1 f32[64, 128]; gradient of mnist.py:28
- * d_fc1 = where(fc1_relu <= 0, 0, d_fc2 @ fc2_weight.T) */
-GRADC_KERNEL void backward_d_fc1(
-    float *restrict d_fc1,            /* out [BATCH, FC1_OUT] */
-    const float *restrict fc1_relu,   /* [BATCH, FC1_OUT] */
-    const float *restrict d_fc2,      /* [BATCH, FC2_OUT] */
-    const float *restrict fc2_weight, /* [FC1_OUT, FC2_OUT] */
-    float *restrict fc2_weight_panel) /* scratch [10, 16] */
+/* d_fc1 f32[64, 128], momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28,
+ * mnist.py:39
+ * dot = d_fc2 @ fc2_weight.T
+ * less_equal = fc1_relu <= 0
+ * d_fc1 = where(less_equal, 0, dot)
+ * sum = sum(d_fc1)
+ * mul = 0.001 * fc1_bias
+ * add = sum + mul
+ * mul_2 = 0.9 * momentum_fc1_bias
+ * momentum_fc1_bias = mul_2 + add
+ * mul_3 = lr * momentum_fc1_bias
+ * fc1_bias = fc1_bias - mul_3 */
+GRADC_KERNEL void d_fc1_and_fc1_bias(
+    float *restrict d_fc1,             /* out [BATCH, FC1_OUT] */
+    float *restrict fc1_bias,          /* in-out [FC1_OUT] */
+    float *restrict momentum_fc1_bias, /* in-out [FC1_OUT] */
+    const float *restrict fc1_relu,    /* [BATCH, FC1_OUT] */
+    const float *restrict d_fc2,       /* [BATCH, FC2_OUT] */
+    const float *restrict fc2_weight,  /* [FC1_OUT, FC2_OUT] */
+    float lr,
+    float *restrict fc2_weight_panel)  /* scratch [10, 16] */
 {
+    float d_params_fc1_bias_total[FC1_OUT] = {0};
     for (size_t j = 0; j < FC1_OUT; j += 16) {
         gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * FC2_OUT], FC2_OUT, 16, 10);
         for (size_t i = 0; i < BATCH; i += 4) {
@@ -199,11 +212,19 @@ GRADC_KERNEL void backward_d_fc1(
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float sum = tile[r * 16 + c];
-                    d_fc1[(i + r) * FC1_OUT + j + c] =
-                        (fc1_relu[(i + r) * FC1_OUT + j + c] <= 0.0f) ? 0.0f : sum;
+                    const float chosen = (fc1_relu[(i + r) * FC1_OUT + j + c] <= 0.0f) ? 0.0f : sum;
+                    d_fc1[(i + r) * FC1_OUT + j + c] = chosen;
+                    d_params_fc1_bias_total[j + c] += chosen;
                 }
             }
         }
+    }
+    for (size_t i = 0; i < FC1_OUT; ++i) {
+        const float fc1_bias_at = fc1_bias[i];
+        const float sum = d_params_fc1_bias_total[i] + 0.001f * fc1_bias_at;
+        const float sum_2 = 0.9f * momentum_fc1_bias[i] + sum;
+        momentum_fc1_bias[i] = sum_2;
+        fc1_bias[i] = fc1_bias_at - lr * sum_2;
     }
 }
 
@@ -243,30 +264,6 @@ GRADC_KERNEL void update_fc2_weight(
                 }
             }
         }
-    }
-}
-
-/* momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28, mnist.py:39
- * momentum_fc1_bias = 0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)
- * fc1_bias = fc1_bias - lr * (0.9 * momentum_fc1_bias + (sum(d_fc1) + 0.001 * fc1_bias)) */
-GRADC_KERNEL void update_fc1_bias(
-    float *restrict fc1_bias,          /* in-out [FC1_OUT] */
-    float *restrict momentum_fc1_bias, /* in-out [FC1_OUT] */
-    const float *restrict d_fc1,       /* [BATCH, FC1_OUT] */
-    float lr)
-{
-    float d_params_fc1_bias_total[FC1_OUT] = {0};
-    for (size_t i = 0; i < BATCH; ++i) {
-        for (size_t j = 0; j < FC1_OUT; ++j) {
-            d_params_fc1_bias_total[j] += d_fc1[i * FC1_OUT + j];
-        }
-    }
-    for (size_t i = 0; i < FC1_OUT; ++i) {
-        const float fc1_bias_at = fc1_bias[i];
-        const float sum = d_params_fc1_bias_total[i] + 0.001f * fc1_bias_at;
-        const float sum_2 = 0.9f * momentum_fc1_bias[i] + sum;
-        momentum_fc1_bias[i] = sum_2;
-        fc1_bias[i] = fc1_bias_at - lr * sum_2;
     }
 }
 
@@ -356,22 +353,22 @@ GRADC_KERNEL void forward_loss(
                 best = (int32_t)(j);
             }
         }
-        const int32_t y_at = y[i];
-        sum_total_2 += (float)(best == y_at);
         float sum = 0.0f;
         for (size_t j = 0; j < FC2_OUT; ++j) {
             sum += gradc_expf(fc2[i * FC2_OUT + j] - max);
         }
+        const int32_t y_at = y[i];
+        sum_total += (float)(best == y_at);
         float sum_2 = 0.0f;
         const float log_value = gradc_logf(sum);
         for (size_t j = 0; j < FC2_OUT; ++j) {
             const float difference_2 = fc2[i * FC2_OUT + j] - max - log_value;
             sum_2 += (y_at == (int32_t)j) ? difference_2 : 0.0f;
         }
-        sum_total += sum_2;
+        sum_total_2 += sum_2;
     }
-    *loss = -(sum_total / 64.0f);
-    *accuracy = sum_total_2 / 64.0f;
+    *loss = -(sum_total_2 / 64.0f);
+    *accuracy = sum_total / 64.0f;
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];
@@ -389,21 +386,21 @@ int mnist_step(
     mnist_params *const params = &state->params;
     mnist_params *const momentum = &state->momentum;
     float *const fc1_relu = &arena->f32[0];             /* [BATCH, FC1_OUT], calls 1-5 */
-    float *const fc2 = &arena->f32[8192];               /* [BATCH, FC2_OUT], calls 2-3 */
-    float *const d_fc2 = &arena->f32[16384];            /* [BATCH, FC2_OUT], calls 3-5 */
+    float *const fc2 = &arena->f32[16384];              /* [BATCH, FC2_OUT], calls 2-3 */
+    float *const d_fc2 = fc2;                           /* [BATCH, FC2_OUT], calls 3-5 */
+    float *const d_fc1 = &arena->f32[8192];             /* [BATCH, FC1_OUT], calls 4-6 */
     float *const fc2_weight_panel = &arena->f32[17024]; /* [10, 16], call 4 */
-    float *const d_fc1 = &arena->f32[8192];             /* [BATCH, FC1_OUT], calls 4-7 */
 
     /* forward pass */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
     /* the forward pass ends in the loss, where the backward pass begins */
-    loss_and_d_fc2_and_fc2_bias(
-        loss, accuracy, d_fc2, params->fc2_bias, momentum->fc2_bias, y, fc2, lr);
+    loss_and_d_fc2_and_fc2_bias(loss, accuracy, params->fc2_bias, momentum->fc2_bias, d_fc2, y, lr);
     /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
-    backward_d_fc1(d_fc1, fc1_relu, d_fc2, params->fc2_weight, fc2_weight_panel);
+    d_fc1_and_fc1_bias(
+        d_fc1, params->fc1_bias, momentum->fc1_bias, fc1_relu, d_fc2, params->fc2_weight, lr,
+        fc2_weight_panel);
     update_fc2_weight(params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2, lr);
-    update_fc1_bias(params->fc1_bias, momentum->fc1_bias, d_fc1, lr);
     update_fc1_weight(params->fc1_weight, momentum->fc1_weight, x, d_fc1, lr);
     /* the rest of the state */
     update_step(&state->step);
