@@ -14,7 +14,7 @@ from ..dtypes import DType, is_float
 from ..index import Index, Indices, Var
 from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
 from .dot import Dot, is_contiguous
-from .folds import start_fold
+from .folds import splits, start_fold
 from .nest import Apply, Load, Ref
 from .pointwise import Body
 from .rowsums import RowSums
@@ -70,7 +70,7 @@ class Contraction:
     def _elements(self, root: Body) -> None:
         dot, depth = self.dot, self.dot.axes.depth
         along = bool(depth) and depth[-1].extent >= 2 * LANES and dot.along_depth
-        width = LANES if along else 0
+        width = LANES if along and splits("sum", dot.dtype) else 0
         with root.loops(dot.axes.free) as element:
             extents = tuple(v.extent for v in depth)
             fold = start_fold(

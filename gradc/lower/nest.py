@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..dtypes import DType
+from ..dtypes import DType, is_float
 from ..index import Index, Var, at
 from ..ops.table import OPS
 from ..passes.cost import LANES
@@ -91,6 +91,9 @@ class Joined:
     array: str
     op: str
     dtype: DType
+
+    def __post_init__(self) -> None:
+        assert is_float(self.dtype), "the functions that join lanes are of floats"
 
     @property
     def elements(self) -> tuple[Index, Var]:
