@@ -85,9 +85,8 @@ def entry_of(job: Planned, layout: StateLayout | None) -> Entry:
     checks = tuple(Check(c.argument, c.lower, c.upper) for c in job.checks)
     updates = bool(job.replaced)
     scope = _scope(job.plan, layout, updates)
-    named = frozenset(node.id for node in graph if node.name)
     axes = find_axes(graph, job.leaves, job.replaced)
-    return Entry(job.name, job.plan, args, outputs, axes, updates, checks, job.batch, scope, named)
+    return Entry(job.name, job.plan, args, outputs, axes, updates, checks, job.batch, scope, graph)
 
 
 def _scope(plan: Block, layout: StateLayout | None, updates: bool) -> Scope:

@@ -83,7 +83,7 @@ def scaled(names: str, number: float, op: str = "mul") -> Kernel:
         Let(v, product, (2,)),
         Store(y, at(var), Ref(v, F32), (2,)),
     )
-    return Kernel(f"forward_{y}", params, (1, 2), (For(var, body),), (1, 2), title=names)
+    return Kernel(f"forward_{y}", params, (1, 2), (For(var, body),), (1, 2))
 
 
 def test_kernels_that_differ_in_names_alone_are_one_function():

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..dtypes import DType, item_bytes
+from ..graph import Graph
 from ..lower.axes import Axes
 from ..plan.steps import Block, Guard, offsets_of, runs, walk
 
+NOTHING = Graph({}, (), ())
 Scope = Literal["", "params", "state"]
 """What of the state a function takes: nothing, the parameters alone, or all of it."""
 
@@ -62,7 +64,7 @@ class Entry:
     """One entry point: `args` and `outputs` in order; `batch` rows if it can be run many times.
     `axes` says which axes of its arrays are one.
 
-    `named` are the nodes of its graph that have a name from the user.
+    `graph` is what it computes: names and formulas are made from it.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Entry:
     checks: tuple[Check, ...] = ()
     batch: int | None = None
     scope: Scope = "state"
-    named: frozenset[int] = frozenset()
+    graph: Graph = NOTHING
 
     @property
     def returns_value(self) -> bool:

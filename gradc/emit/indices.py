@@ -81,8 +81,10 @@ class Indices:
                 self.shapes[buffer] = Shape((var.extent,), (self.bounds[var],))
 
     def text(self, index: Index, buffer: str) -> str:
-        """An index into a buffer."""
-        return index_text(index, lambda stride: self.stride(buffer, stride))
+        """An index into a buffer: axis by axis, or as a sum of strides."""
+        shape = self.shapes.get(buffer)
+        nested = _by_axes(index, shape) if shape and len(shape.extents) > 2 else None
+        return nested or index_text(index, lambda stride: self.stride(buffer, stride))
 
     def stride(self, buffer: str, stride: int) -> str:
         """A distance within a buffer."""
@@ -102,6 +104,29 @@ class Indices:
         """Where a loop ends."""
         text = index_text(loop.stop)
         return self.bounds.get(loop.var, text) if text == str(loop.var.extent) else text
+
+
+def _by_axes(index: Index, shape: Shape) -> str | None:
+    """`(i * TIME + j) * WIDTH + k`; None if some term belongs to no axis."""
+    steps: dict[int, list[str]] = {}
+    for atom, k in index.terms:
+        axes = [a for a, n in enumerate(shape.extents) if n != 1 and shape.stride(a) == k]
+        if not axes:
+            return None
+        steps.setdefault(axes[0], []).append(index_text(Index(((atom, 1),))))
+    if len(steps) < 3:
+        return None
+    text, is_sum = "", False
+    for axis, extent in enumerate(shape.texts):
+        if text and shape.extents[axis] != 1:
+            text, is_sum = f"({text})" if is_sum else text, False
+            text += f" * {extent}"
+        if axis in steps:
+            is_sum = bool(text) or len(steps[axis]) > 1
+            text = " + ".join(([text] if text else []) + steps[axis])
+    if index.const:
+        text += f" {'-' if index.const < 0 else '+'} {abs(index.const)}"
+    return text
 
 
 def _terms(kernel: Kernel) -> Iterator[tuple[str, Var, int]]:

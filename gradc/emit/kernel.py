@@ -48,6 +48,7 @@ from .expressions import (
 )
 from .indices import Indices, Shape, shape_text
 from .passing import Operand
+from .rows import Row, Rows
 from .writer import Writer
 
 
@@ -64,6 +65,20 @@ def param_comment(o: Operand, shape: Sequence[str]) -> str:
     return f"{o.mark} {shape_text(shape)}".strip()
 
 
+def _ends_paragraph(before: Sequence[Stmt], s: Stmt) -> bool:
+    """Whether a blank line stands between: behind a pass or a product, and behind several values
+    that are stored where others begin.
+    """
+    match before[-1]:
+        case For() | Product():
+            return not isinstance(s, type(before[-1]))
+        case Store():
+            several = len(before) > 1 and isinstance(before[-2], Store)
+            return several and isinstance(s, (Let, Declare, Array, Position))
+        case _:
+            return False
+
+
 class KernelPrinter:
     """Prints the body of one kernel; `shapes` are the extents of its parameters, as written."""
 
@@ -78,14 +93,16 @@ class KernelPrinter:
             p.name: Shape(p.shape, tuple(text)) for p, text in zip(params, texts, strict=True)
         }
         self.indices = Indices(kernel, self.shapes)
+        self.rows = Rows(kernel)
+        self.params = {p.name: p for p in params}
         self.sizes = {p.name: p.size for p in params}
         self.scalars = frozenset(p.name for p in params if p.scalar)
 
-    def function(self, name: str, operands: Sequence[Operand]) -> None:
+    def function(self, name: str, operands: Sequence[Operand], comment: str) -> None:
         """The whole function under the given name, with its parameters in the given order."""
         k, w = self.kernel, self.w
         w.need("gradc_base.h")
-        w.comment("\n".join((k.title, *k.notes)), k.nodes)
+        w.comment(comment, k.nodes)
         rows = [
             (param_text(o.param), param_comment(o, self.shapes[o.param.name].texts))
             for o in operands
@@ -95,7 +112,9 @@ class KernelPrinter:
             self.statements(k.body)
 
     def statements(self, body: tuple[Stmt, ...]) -> None:
-        for s in body:
+        for k, s in enumerate(body):
+            if k and _ends_paragraph(body[:k], s):
+                self.w.line()
             if isinstance(s, If) and not s.tests and len(body) == 1:
                 self.statements(s.body)  # a block that is all there is
             else:
@@ -156,8 +175,10 @@ class KernelPrinter:
 
     def _place(self, buffer: str, index: Index) -> str:
         """`buffer[index]`; the only element of a buffer of one is `*buffer`."""
-        only = self.sizes[buffer] == 1
-        return f"*{buffer}" if only else f"{buffer}[{self.indices.text(index, buffer)}]"
+        if self.sizes[buffer] == 1:
+            return f"*{buffer}"
+        row, place = self.rows.spelt(buffer, index)
+        return f"{row}[{self.indices.text(place, buffer)}]"
 
     def _stored(self, expr: Expr) -> str:
         """A value as memory holds it: a bool is narrower there than in a register."""
@@ -189,7 +210,18 @@ class KernelPrinter:
                 assert_never(s.kind)
         start, stop = index_text(s.start), self.indices.stop(s)
         with self.w.loop(s.var.name, stop, s.nodes, step=s.var.step, first=start):
+            rows = self.rows.head(s)
+            for row in rows:
+                self._row(row)
             self.statements(s.body)
+            self.rows.close(rows)
+
+    def _row(self, row: Row) -> None:
+        """The declaration of a pointer."""
+        p = self.params[row.buffer]
+        const = "" if p.written else "const "
+        start = self.indices.text(row.first, row.buffer)
+        self.w.statement(f"{const}{c_name(p.dtype)} *const {row.name} = &{row.buffer}[{start}];")
 
     def _test(self, index: Index, low: int, high: int) -> list[str]:
         text, bounds = index_text(index), index.bounds
@@ -207,8 +239,9 @@ class KernelPrinter:
             return
         self.w.line(f"{declared};")
         if isinstance(s.start, Literal):
-            with self.w.loop("k", size):
-                self.w.line(f"{s.name}[k] = {self._expr(s.start)};")
+            counter = next(x for x in "knmq" if x not in self.rows.taken)
+            with self.w.loop(counter, size):
+                self.w.line(f"{s.name}[{counter}] = {self._expr(s.start)};")
 
     def _accumulate(self, s: Accumulate) -> None:
         target = s.target
@@ -252,7 +285,7 @@ class KernelPrinter:
         ]
         self.w.line(f"{name}(", s.nodes)
         for line, end in zip(lines, (",", ",", ");"), strict=True):
-            self.w.line(f"    {', '.join(line)}{end}", s.nodes)
+            self.w.statement(f"    {', '.join(line)}{end}", s.nodes)
 
     def _transpose(self, s: Transpose) -> None:
         spelt, source = self.indices, s.source.buffer

@@ -12,14 +12,11 @@ from dataclasses import dataclass, field
 
 from ..cnames import Names
 from ..dtypes import c_name, short
-from ..lower.nest import Kernel
-from ..lower.nested import nested
 from ..lower.reserved import RESERVED
 from ..lower.target import TARGETS, Target
 from ..plan.buffers import Buffer
 from ..plan.steps import Path, given_to
 from .calls import CallPrinter
-from .entry import Entry
 from .extents import name_extents
 from .functions import Function, functions_of
 from .header import cdef_text, header_text
@@ -27,6 +24,7 @@ from .interface import Interface
 from .kernel import KernelPrinter
 from .needs import runtime_files, runtime_headers, standard_headers
 from .parameters import write_load
+from .readable import readable
 from .state import write_init, write_layout_checks, write_values
 from .steps import Functions
 from .writer import Writer
@@ -172,13 +170,10 @@ class ProgramPrinter:
             self.extents.function(f, position)
             for position in range(len(f.kernel.params) + len(f.kernel.scratch))
         ]
-        KernelPrinter(self._readable(e, f.kernel), w, shapes).function(name, handed)
+        kernel, comment = readable(f)
+        KernelPrinter(kernel, w, shapes).function(name, handed, comment)
         w.line()
         first = len(self.body.lines) + 1
         self._append(e.name, w)
         place = (name, first, len(self.body.lines) - 1)
         self.kernels |= {(call.entry.name, call.path): place for call in f.calls}
-
-    def _readable(self, e: Entry, kernel: Kernel) -> Kernel:
-        """The kernel as a person would write it."""
-        return nested(kernel, lambda i: i in e.named)

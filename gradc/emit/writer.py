@@ -14,6 +14,10 @@ from contextlib import contextmanager
 WIDTH = 100
 
 
+def _folded(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_long_words=False)
+
+
 class Writer:
     """Collects lines of C."""
 
@@ -42,11 +46,11 @@ class Writer:
             self.line(text, nodes)
             return
         target, equals, value = text.partition(" = ")
-        parts = textwrap.wrap(value or target, room - 4, break_long_words=False)
-        if equals:
-            parts = [f"{target} =", *parts]
-        for k, part in enumerate(parts):
-            self.line(part if k == 0 else f"    {part}", nodes)
+        parts = [f"{target} =", *_folded(value, room - 4)] if equals else _folded(text, room - 4)
+        head, *rest = (*_folded(parts[0], room), *parts[1:])
+        self.line(head, nodes)
+        for part in rest:
+            self.line(f"    {part}", nodes)
 
     @contextmanager
     def block(self, head: str, nodes: Iterable[int] = (), end: str = "}") -> Iterator[None]:

@@ -84,6 +84,7 @@ class Contraction:
                 product = dot.let("product", Apply("mul", (a, b), dot.dtype), body)
                 fold.take(product, lane, Index(), body)
 
+            dot.names.release([v.name for v in depth])  # to the loops of the sweep
             sweep(extents, tuple(v.name for v in depth), width, (fold,), element, visit)
             total = fold.finish(element)
             dot.epilogue(dot.where, total, Index(), element)

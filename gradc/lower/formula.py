@@ -1,77 +1,126 @@
 """The mathematics of a kernel, for the comment above it.
 
-Enters: a graph, what is stored, the names of values. Leaves: one formula for each value that the
-kernel stores, in the notation of the op rows, or its steps where a formula would be too long.
-Always holds: a node is written once and no text outgrows a line, so the work is linear in the
-number of nodes, however often they share one another.
+Enters: a graph, the nodes that a kernel stores, and what its code calls them and others. Leaves:
+one formula for each stored value in the notation of the op rows, and those of the values that they
+share. Always holds: a name that is written is one of the code's; a node is written once a formula
+and none outgrows two lines, so the work is linear in the number of nodes, however often they share
+one another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..graph import Graph, Node
 from ..index import Shape
-from ..ops.notation import Term
+from ..ops.notation import Level, Term
 from ..ops.table import OPS, Kind
 
-LONGEST_FORMULA = 96
-LONGEST_STEP = 4 * LONGEST_FORMULA
-MOST_STEPS = 40
+LONGEST = 180
+MOST_SHARED = 12
+Names = Mapping[int, str]
 
 
-def formulas(
-    graph: Graph, computed: Collection[int], stored: Collection[int], names: Mapping[int, str]
-) -> str | None:
-    """A line for each node of `stored`, down to what is not among `computed`; None if too long."""
-    lines = []
-    for i in stored:
-        term = formula(graph, i, computed, names, LONGEST_FORMULA)
+def description(graph: Graph, stored: Sequence[int], values: Names, shared: Names) -> str:
+    """A line for each stored node, in terms of the `values` in memory and of `shared` locals, which
+    are then explained; what would need too many words is only named.
+    """
+    known = [i for i in stored if i in graph.nodes]
+    found = _Formulas(graph, {**shared, **values}, _pillars(graph, known, values, shared))
+    lines = [found.line(i) for i in stored]
+    explained = found.explanations(set(values))
+    if explained is None:
+        simple = _Formulas(graph, values, frozenset(values))
+        lines, explained = [simple.line(i) for i in stored], []
+    named = [values[i] for i, line in zip(stored, lines, strict=True) if line is None]
+    text = [line for line in lines if line is not None]
+    if named:
+        text.insert(0, ", ".join(dict.fromkeys(named)))
+    text += [f"{'with' if k == 0 else '    '} {line}" for k, line in enumerate(explained)]
+    return "\n".join(text)
+
+
+def places(graph: Graph, nodes: Iterable[int]) -> str:
+    """The lines of the user's source that nodes come from: `mnist.py:28, 34`."""
+    lines: dict[str, dict[str, None]] = {}
+    for i in nodes:
+        span = graph[i].span if i in graph.nodes else None
+        if span is not None:
+            file, _, line = span.short.rpartition(":")
+            lines.setdefault(file, {})[line] = None
+    return ", ".join(f"{file}:{', '.join(numbers)}" for file, numbers in lines.items())
+
+
+def _pillars(graph: Graph, stored: Sequence[int], values: Names, shared: Names) -> frozenset[int]:
+    """The nodes at which a formula stops: those in memory, folds, and what is read repeatedly."""
+    times: dict[int, int] = {}
+    seen, stack = set(stored), list(stored)
+    while stack:
+        for a in graph[stack.pop()].args:
+            times[a] = times.get(a, 0) + 1
+            if a not in seen and a not in values:
+                seen.add(a)
+                stack.append(a)
+    return frozenset(values) | {
+        i for i in shared if times.get(i, 0) > 1 or graph[i].kind is Kind.REDUCTION or graph[i].name
+    }
+
+
+class _Formulas:
+    def __init__(self, graph: Graph, names: Names, pillars: Collection[int]) -> None:
+        self.graph = graph
+        self.names = names
+        self.pillars = pillars
+        self.met: dict[int, None] = {}
+
+    def line(self, node_id: int) -> str | None:
+        """`name = formula`; None if that is too long, or not known."""
+        if node_id not in self.graph.nodes:
+            return None
+        term = formula(self.graph, node_id, self.names, self.pillars)
         if term is None:
             return None
-        lines.append(f"{names[i]} = {term.whole}")
-    return "\n".join(lines) if max(map(len, lines)) <= LONGEST_FORMULA else None
+        self.met.update(dict.fromkeys(_stops(self.graph, node_id, self.pillars)))
+        return f"{self.names[node_id]} = {term.whole}"
+
+    def explanations(self, given: Collection[int]) -> list[str] | None:
+        """The formulas of all names that have been met, but those `given`; None if too many."""
+        lines: dict[int, str] = {}
+        waiting = [i for i in self.met if i not in given]
+        while waiting:
+            i = waiting.pop()
+            if i in lines:
+                continue
+            line = self.line(i)
+            if line is None or len(lines) == MOST_SHARED:
+                return None
+            lines[i] = line
+            waiting += [m for m in self.met if m not in given and m not in lines]
+        return [lines[i] for i in sorted(lines)]
 
 
-def steps(
-    graph: Graph, computed: Sequence[int], stored: Collection[int], names: Mapping[int, str]
-) -> str:
-    """A line for each of the `computed` nodes, of which those of `stored` have names of their own.
-
-    The others are called after their ops, unlike anything that is stored.
-    """
-    used, count = {names[i] for i in stored}, dict[str, int]()
-    own = dict(names)
-    for i in computed:
-        if i in stored:
-            continue
-        op = graph[i].op
-        name = op
-        while name in used:
-            count[op] = count.get(op, 1) + 1
-            name = f"{op}_{count[op]}"
-        own[i] = name
-        used.add(name)
-    lines = []
-    for i in computed[:MOST_STEPS]:
-        term = formula(graph, i, (), own, LONGEST_STEP)
-        lines.append(f"{own[i]} = {term.whole if term else f'{graph[i].op}(...)'}")
-    if len(computed) > MOST_STEPS:
-        lines.append(f"... {len(computed) - MOST_STEPS} more")
-    return "\n".join(lines)
+def _stops(graph: Graph, node_id: int, pillars: Collection[int]) -> list[int]:
+    """The pillars that the formula of a node ends in."""
+    found: list[int] = []
+    seen, stack = {node_id}, [node_id]
+    while stack:
+        for a in graph[stack.pop()].args:
+            if a in pillars:
+                found.append(a)
+            elif a not in seen:
+                seen.add(a)
+                stack.append(a)
+    return found
 
 
 def formula(
-    graph: Graph, node_id: int, spelt: Collection[int], names: Mapping[int, str], longest: int
+    graph: Graph, node_id: int, names: Names, pillars: Collection[int], longest: int = LONGEST
 ) -> Term | None:
-    """A node in terms of its operands; those of `spelt`, and movements, are written out.
-
-    None if that takes more than `longest` characters.
-    """
+    """A node, written out down to the `pillars`; None if that takes more than `longest` letters."""
     written, stack = {node_id}, [node_id]
     while stack:
         for a in graph[stack.pop()].args:
-            if a not in written and (a in spelt or graph[a].kind is Kind.MOVEMENT):
+            if a not in written and a not in pillars and not graph[a].kind.is_source:
                 written.add(a)
                 stack.append(a)
     terms: dict[int, Term] = {}
@@ -87,12 +136,17 @@ def formula(
 
 def _written(node: Node, operands: Sequence[Term], shapes: Sequence[Shape]) -> Term:
     notation = OPS[node.op].notation
-    if notation is None:
-        return Term(f"{node.op}({', '.join(term.whole for term in operands)})")
-    return notation(operands, shapes, node.shape, node.attrs)
+    if notation is not None:
+        return notation(operands, shapes, node.shape, node.attrs)
+    texts = [term.whole for term in operands]
+    if node.kind is Kind.REDUCTION and len(node.attrs["axes"]) < len(shapes[0]):
+        axes = node.attrs["axes"]
+        texts.append(f"axis={axes[0] if len(axes) == 1 else axes}")
+    return Term(f"{node.op}({', '.join(texts)})")
 
 
-def _named(node: Node, names: Mapping[int, str]) -> Term:
+def _named(node: Node, names: Names) -> Term:
     if node.kind is Kind.CONSTANT and node.size == 1:
-        return Term(f"{float(node.attrs['value'].item()):g}")
-    return Term("position" if node.kind is Kind.COUNTER else names[node.id])
+        text = f"{float(node.attrs['value'].item()):g}"
+        return Term(text, Level.SIGN if text.startswith("-") else Level.WHOLE)
+    return Term(f"arange({node.size})" if node.kind is Kind.COUNTER else names[node.id])

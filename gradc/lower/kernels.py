@@ -22,7 +22,7 @@ from .walk import Walk
 def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) -> Kernel:
     """The kernel of `group`; `params[k]` is the buffer of node `buffers[k]`."""
     params: dict[int, Param] = {}
-    taken = Names(LOCALS)
+    taken = Names(LOCALS - OWN)
     members = frozenset(group.nodes)
 
     def stored(node_id: int) -> bool:
@@ -33,7 +33,10 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
 
     def parameter(node: Node, written: bool) -> str:
         if node.id not in params:
-            name = taken.fresh(names.value(node.id))
+            name = names.value(node.id)
+            if not written and any(p.written and p.name == name for p in params.values()):
+                name = f"old_{name}"
+            name = taken.fresh(name)
             scalar = node.kind is Kind.INPUT and names.by_value(node.id)
             params[node.id] = Param(name, node.dtype, node.size, node.shape, written, scalar)
             if scalar:
@@ -54,6 +57,4 @@ def lower_group(graph: Graph, group: Group, target: Target, names: KernelNames) 
         tuple(body.statements),
         group.nodes,
         tuple(nest.scratch),
-        names.title(group),
-        names.notes(group),
     )

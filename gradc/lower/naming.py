@@ -1,7 +1,7 @@
-"""Names and descriptions in the generated C, from the user's names and the graph's structure.
+"""Names of values and kernels in the generated C, from the user's names and the graph's structure.
 
-Enters: a graph, its groups and what is stored. Leaves: an identifier for each value and kernel, and
-the comments above a kernel. Always holds: an identifier is valid C and says what the value is: the
+Enters: a graph, its groups and what is stored. Leaves: an identifier for each value and kernel.
+Always holds: an identifier is valid C and says what the value is: the
 user's own name where there is one, else the layer it comes from and the operation (`fc1_relu`,
 `d_fc1_relu`).
 """
@@ -11,11 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..cnames import identifier
-from ..dtypes import short
 from ..graph import Graph, Node
 from ..ops.table import OPS, Kind
 from ..passes.fuse import Group
-from .formula import formulas, steps
 
 LONGEST_NAME = 28
 
@@ -62,54 +60,30 @@ class KernelNames:
         present = [phase for phase, found in phases if found]
         return "_and_".join(parts) if len(present) > 1 else f"{present[0]}_{parts[0]}"
 
-    def title(self, group: Group) -> str:
-        """The first line of the comment: what is made, and from which lines of the model."""
-        made = ", ".join(
-            f"{self.bases[i]} {short(self.graph[i].dtype, self.graph[i].shape)}"
-            for i in group.stored
-        )
-        spans = [s for i in group.nodes if (s := self.graph[i].span) is not None]
-        where = ", ".join(dict.fromkeys(s.short for s in spans))
-        gradient = any(self.graph[i].of is not None for i in group.nodes)
-        return f"{made}{'; gradient of ' if gradient and where else '; ' if where else ''}{where}"
-
-    def notes(self, group: Group) -> tuple[str, ...]:
-        """The mathematics: one formula per stored value, or step by step where that is too long."""
-        computed = self._computed(group)
-        text = formulas(self.graph, frozenset(computed), group.stored, self.bases)
-        return (steps(self.graph, computed, self.stored, self.bases) if text is None else text,)
-
-    def _computed(self, group: Group) -> list[int]:
-        """The nodes of a group, and the cheap scalars that it computes for itself."""
-        found, stack = set(group.nodes), list(group.nodes)
-        while stack:
-            for a in self.graph.producers[stack.pop()]:
-                own = not self.graph[a].kind.is_source and a not in self.stored
-                if own and a not in found:
-                    found.add(a)
-                    stack.append(a)
-        return sorted(found)
-
 
 def derive_names(graph: Graph, given: Mapping[int, str]) -> dict[int, str]:
     """An identifier for every node, in order, so that a name can build on those before it."""
     bases: dict[int, str] = {}
+    roots: dict[int, str] = {}  # what has a name, or a layer, on the way to a node
     for node in graph:
         if node.id in given:
-            bases[node.id] = identifier(given[node.id])
+            bases[node.id] = roots[node.id] = identifier(given[node.id])
         elif node.name:
-            bases[node.id] = identifier(node.name)
+            bases[node.id] = roots[node.id] = identifier(node.name)
         elif node.kind.is_source:
-            bases[node.id] = f"{node.op}_{node.id}"
+            bases[node.id] = roots[node.id] = f"{node.op}_{node.id}"
         else:
-            bases[node.id] = _derived(graph, node, bases)
+            bases[node.id], roots[node.id] = _derived(graph, node, bases, roots)
     return bases
 
 
-def _derived(graph: Graph, node: Node, bases: dict[int, str]) -> str:
-    """A name from the operation and what it works on."""
+def _derived(
+    graph: Graph, node: Node, bases: dict[int, str], roots: dict[int, str]
+) -> tuple[str, str]:
+    """A name from the operation and what it works on, and that by itself."""
     if node.of is not None and node.of in graph.nodes:
-        return f"d_{bases[node.of]}" if node.of < node.id else f"d_{node.op}"
+        name = f"d_{bases[node.of]}" if node.of < node.id else f"d_{node.op}"
+        return name, name
     layer = None
     for a in graph.producers[node.id]:
         found = graph[a]
@@ -117,11 +91,17 @@ def _derived(graph: Graph, node: Node, bases: dict[int, str]) -> str:
             found = graph[found.args[0]]
         if found.kind is Kind.INPUT and found.name and "." in found.name:
             layer = layer or identifier(found.name.rsplit(".", 1)[0])
-    if node.kind is Kind.CONTRACTION and layer:
-        return layer
-    producers = sorted(a for a in graph.producers[node.id] if not graph[a].kind.is_source)
-    base = bases[producers[-1]] if producers else layer or ""
-    if OPS[node.op].unnamed and base:
-        return base
-    name = f"{base}_{node.op}" if base else node.op
-    return name if len(name) <= LONGEST_NAME else node.op
+    row = OPS[node.op]
+    if layer and (node.kind is Kind.CONTRACTION or row.unnamed):
+        return layer, layer
+    word = row.noun or node.op
+    args = list(graph.producers[node.id])
+    made = [a for a in args[row.conditions :] if not graph[a].kind.is_source]
+    if made:
+        base, root = bases[made[0]], roots[made[0]]
+        if row.unnamed:
+            return base, root
+    else:
+        root = next((bases[a] for a in args if graph[a].kind is Kind.INPUT), "")
+    name = f"{root}_{word}" if root else word
+    return (name, root) if len(name) <= LONGEST_NAME else (word, word)

@@ -355,6 +355,4 @@ class Kernel:
     body: tuple[Stmt, ...]
     nodes: Nodes
     scratch: tuple[Param, ...] = ()
-    title: str = ""
-    notes: tuple[str, ...] = field(default=())
     memo: dict[str, Hashable] = field(default_factory=dict, init=False, repr=False, compare=False)

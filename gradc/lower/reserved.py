@@ -66,7 +66,7 @@ def _families() -> set[str]:
 
 
 LIMITS = ("MIN", "MAX", "WIDTH")
-OWN = "k r c state arena"
+OWN = frozenset("k r c state arena".split())
 """Names that the printer itself gives to what it declares."""
 
 
@@ -127,11 +127,11 @@ MANY = "state params arena samples order count done row status i k"
 
 
 WORDS = frozenset((KEYWORDS + HEADERS + MACROS).split()) | _families()
-RESERVED = WORDS | frozenset(OWN.split()) | _functions()
+RESERVED = WORDS | OWN | _functions()
 MEMBERS = WORDS
-ARGUMENTS = (RESERVED - set(OWN.split())) | set(MANY.split())
+ARGUMENTS = (RESERVED - OWN) | set(MANY.split())
 FUNCTIONS = {f + end for f in MATH.split() for end in ("", "f", "l")} | set(STRING.split())
 LOCALS = RESERVED | FUNCTIONS
-GLOBAL = (RESERVED | FUNCTIONS | set((LIBRARY + POSIX).split())) - set(OWN.split())
+GLOBAL = (RESERVED | FUNCTIONS | set((LIBRARY + POSIX).split())) - OWN
 PROGRAMS = GLOBAL | set(FILES.split())
 """A program gives its name to a header, a source file and all its functions."""

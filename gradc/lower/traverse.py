@@ -111,7 +111,7 @@ def indices(s: Stmt) -> Iterator[Index]:
     """The indices that a statement computes: those of elements, of tests, and where loops end."""
     yield from (a.index for a in (*loads(s), *stores(s)))
     for e in expressions(s):
-        yield from (part.index for part in _parts(e) if isinstance(part, FromIndex))
+        yield from (part.index for part in parts(e) if isinstance(part, FromIndex))
     match s:
         case For():
             yield from (s.start, s.stop)
@@ -175,7 +175,7 @@ def _sides(s: Transpose) -> tuple[Var, Var]:
 
 def _elements(e: Expr) -> Iterator[Access]:
     """The elements of memory that an expression is made of."""
-    for part in _parts(e):
+    for part in parts(e):
         if isinstance(part, Load):
             yield Access(part.buffer, part.index)
         elif isinstance(part, Joined):
@@ -183,13 +183,13 @@ def _elements(e: Expr) -> Iterator[Access]:
             yield Access(part.array, index, (lane,))
 
 
-def _parts(e: Expr) -> Iterator[Expr]:
+def parts(e: Expr) -> Iterator[Expr]:
     """An expression, and those that it is made of."""
     yield e
     match e:
         case Apply():
             for a in e.args:
-                yield from _parts(a)
+                yield from parts(a)
         case Load() | Ref() | Literal() | FromIndex() | Joined():
             return
         case _:
@@ -229,7 +229,7 @@ def changed(s: Stmt) -> tuple[str, ...]:
 def used(s: Stmt) -> Iterator[str]:
     """The names of values, places, buffers and arrays whose present content a statement needs."""
     for e in expressions(s):
-        yield from (part.name for part in _parts(e) if isinstance(part, Ref))
+        yield from (part.name for part in parts(e) if isinstance(part, Ref))
     if isinstance(s, (Accumulate, Select)):
         yield from changed(s)
     yield from (a.buffer for a in loads(s))
@@ -239,7 +239,7 @@ def used(s: Stmt) -> Iterator[str]:
 
 def names_in(e: Expr) -> Iterator[str]:
     """The names of values, buffers and arrays in an expression."""
-    for part in _parts(e):
+    for part in parts(e):
         if isinstance(part, Ref):
             yield part.name
         elif isinstance(part, Load):

@@ -201,7 +201,8 @@ op("add", binary(NUMBERS), reference=np.add, vjp=lambda g, y, a, b: (g, g),
    noun="sum", samples=both(floats(-2, 2, 2), integers(2)))
 op("sub", binary(NUMBERS), reference=np.subtract, vjp=lambda g, y, a, b: (g, -g),
    **operator("-", Level.SUM), wraps=True, unnamed=True,
-   noun="difference", samples=both(floats(-2, 2, 2), integers(2)))
+   noun="difference", read_by={"square": "error"},
+   samples=both(floats(-2, 2, 2), integers(2)))
 op("mul", binary(NUMBERS), reference=np.multiply, vjp=lambda g, y, a, b: (g * b, g * a),
    **operator("*", Level.PRODUCT), wraps=True, unnamed=True,
    noun="product", samples=both(floats(-2, 2, 2), integers(2)))

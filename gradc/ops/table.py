@@ -9,7 +9,7 @@ values it is handed, which exist once per row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -80,7 +80,8 @@ class Op:
 
     What readers see: `notation` is how formulas write the op; the result of an `unnamed` one is
     called after what it is made of (`fc1` for `x @ fc1.weight.T + fc1.bias`); `noun` is what C
-    calls a result that has no name (`product`), where the op's own name would not do.
+    calls a result that has no name (`product`), where the op's own name would not do,
+    and `read_by` what it is where an op reads it.
 
     What passes ask of an elementwise row: `marker`: the value is the argument's, the node only says
     something about it; `requires(attrs)` is the half-open range that a marker demands of every
@@ -137,6 +138,7 @@ class Op:
     notation: Notation | None = None
     unnamed: bool = False
     noun: str = ""
+    read_by: Mapping[str, str] = field(default_factory=dict)
     doc: str = ""
 
     def times(self, position: int, integers: bool) -> int:

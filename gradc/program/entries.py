@@ -191,18 +191,22 @@ def _named(traced: Traced, known: StateLeaves) -> Graph:
     """The graph with its state under display names, and gradients called after what they are of."""
     graph = traced.graph
     nodes = dict(graph.nodes)
-    shown = {f"d_{path}": f"d_{known.leaves[k].display}" for path, k in _positions(known)}
     for leaf, i in zip(known.leaves, graph.inputs, strict=False):
         nodes[i] = replace(nodes[i], name=leaf.display)
+    display = {path: known.leaves[k].display for path, k in _positions(known)}
+    for marker in graph:
+        if OPS[marker.op].marker and marker.name in display:
+            nodes[marker.id] = replace(marker, name=display[marker.name])
+    shown = {f"d_{path}": f"d_{name}" for path, name in display.items()}
     bases = derive_names(Graph(nodes, graph.inputs, graph.outputs), {})
     for forward, cotangent in traced.cotangents.items():
         node = nodes.get(cotangent)
         if node is None or forward not in nodes or node.kind.is_source:
             continue
-        if OPS[nodes[forward].op].marker or nodes[forward].kind is Kind.MOVEMENT:
-            continue
         own = graph[cotangent].name or ""
         name = shown.get(own, own) or f"d_{bases[forward]}"
+        if not own and (OPS[nodes[forward].op].marker or nodes[forward].kind is Kind.MOVEMENT):
+            continue
         nodes[cotangent] = replace(node, name=name)
     return Graph(MappingProxyType(nodes), graph.inputs, graph.outputs)
 

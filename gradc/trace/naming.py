@@ -18,18 +18,29 @@ Region = tuple[int, int, int, int]
 
 
 def name_by_assignment(builder: Builder, live: set[int]) -> None:
-    """Name live nodes by the assignments they stand in; the last node of a place gets the name."""
-    last: dict[Span, int] = {}
-    for node_id, node in builder.nodes.items():
-        if node_id in live and node.span is not None and node.of is None:
-            last[node.span] = node_id
-    for span, node_id in last.items():
+    """Name live nodes by the assignments they stand in: of each place the last, in each turn of
+    a loop.
+    """
+    for span, node_id in _results(builder, live):
         if builder.nodes[node_id].kind.is_given:
             continue
         names = _assignments(span.file, "".join(linecache.getlines(span.file)))
         name = names.get((span.line, span.end_line, span.col, span.end_col))
         if name:
             builder.rename(node_id, name)
+
+
+def _results(builder: Builder, live: set[int]) -> list[tuple[Span, int]]:
+    """The last node of each place, as often as the place was run: in each turn of a loop."""
+    found: list[tuple[Span, int]] = []
+    for node_id, node in builder.nodes.items():
+        if node_id not in live or node.span is None or node.of is not None:
+            continue
+        if found and found[-1][0] == node.span:
+            found[-1] = (node.span, node_id)
+        else:
+            found.append((node.span, node_id))
+    return found
 
 
 @lru_cache(maxsize=64)

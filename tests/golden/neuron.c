@@ -20,36 +20,20 @@ static_assert(offsetof(neuron_state, seed) == 24, "the place is as planned");
 static_assert(offsetof(neuron_params, w1) == 4, "the place is as planned");
 static_assert(offsetof(neuron_params, w2) == 8, "the place is as planned");
 
-/* loss f32[], accuracy f32[], w0 f32[], w1 f32[], w2 f32[]; gradient of neuron.py:17,
- * neuron.py:23, neuron.py:24, neuron.py:33
- * mul = w0 * x[:, 0]
- * mul_2 = w1 * x[:, 1]
- * add = mul + mul_2
- * add_2 = add + w2
- * neg = -add_2
- * exp = exp(neg)
- * add_3 = 1 + exp
- * div = 1 / add_3
- * greater = div > 0.5
- * greater_2 = y > 0.5
- * equal = greater == greater_2
- * sub = div - y
- * loss = square(sub)
- * accuracy = equal
- * mul_3 = 2 * sub
- * neg_2 = -mul_3
- * mul_4 = neg_2 * div
- * div_2 = mul_4 / add_3
- * mul_5 = div_2 * exp
- * neg_3 = -mul_5
- * mul_6 = neg_3 * x[:, 1]
- * mul_7 = neg_3 * x[:, 0]
- * mul_8 = lr * mul_7
- * w0 = w0 - mul_8
- * mul_9 = lr * mul_6
- * w1 = w1 - mul_9
- * mul_10 = lr * neg_3
- * w2 = w2 - mul_10 */
+/* loss = square(error)
+ * accuracy = hits
+ * w0 = w0 - lr * (d_w0 * x[:, 0])
+ * w1 = w1 - lr * (d_w0 * x[:, 1])
+ * w2 = w2 - lr * d_w0
+ * with e = exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))
+ *      e_sum = 1 + e
+ *      ratio = 1 / e_sum
+ *      hits = (ratio > 0.5) == (y > 0.5)
+ *      error = ratio - y
+ *      d_w2_e = 2 * error
+ *      d_w2_e_ratio = -d_w2_e * ratio / e_sum
+ *      d_w2_negated = d_w2_e_ratio * e
+ *      d_w0 = -d_w2_negated; gradient of neuron.py:17, 23, 24, 33 */
 GRADC_KERNEL void loss_and_w2(
     float *restrict loss,     /* out */
     float *restrict accuracy, /* out */
@@ -62,32 +46,32 @@ GRADC_KERNEL void loss_and_w2(
 {
     const float sum = *w0 * x[0] + *w1 * x[1];
     const float e = gradc_expf(-(sum + *w2));
-    const float sum_3 = 1.0f + e;
-    const float ratio = 1.0f / sum_3;
-    const float difference = ratio - *y;
-    *loss = difference * difference;
-    const int is_equal = (ratio > 0.5f) == (*y > 0.5f);
-    *accuracy = (float)is_equal;
-    const float product_3 = 2.0f * difference;
-    const float ratio_2 = -product_3 * ratio / sum_3;
-    const float product_5 = ratio_2 * e;
-    const float negated_3 = -product_5;
-    *w0 = *w0 - lr * (negated_3 * x[0]);
-    *w1 = *w1 - lr * (negated_3 * x[1]);
-    *w2 = *w2 - lr * negated_3;
+    const float e_sum = 1.0f + e;
+    const float ratio = 1.0f / e_sum;
+    const float error = ratio - *y;
+    *loss = error * error;
+    const int hits = (ratio > 0.5f) == (*y > 0.5f);
+    *accuracy = (float)hits;
+    const float d_w2_e = 2.0f * error;
+    const float d_w2_e_ratio = -d_w2_e * ratio / e_sum;
+    const float d_w2_negated = d_w2_e_ratio * e;
+    const float d_w0 = -d_w2_negated;
+    *w0 = *w0 - lr * (d_w0 * x[0]);
+    *w1 = *w1 - lr * (d_w0 * x[1]);
+    *w2 = *w2 - lr * d_w0;
 }
 
-/* step u64[]; neuron.py:33
- * step = step + 1 */
+/* step = step + 1; neuron.py:33 */
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     *step = *step + UINT64_C(1);
 }
 
-/* loss f32[], accuracy f32[]; neuron.py:17, neuron.py:23, neuron.py:24
- * loss = square(1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) - y)
- * accuracy = (1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) > 0.5) == (y > 0.5) */
+/* loss = square(ratio - y)
+ * accuracy = hits
+ * with ratio = 1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2)))
+ *      hits = (ratio > 0.5) == (y > 0.5); neuron.py:17, 23, 24 */
 GRADC_KERNEL void forward_loss(
     float *restrict loss,     /* out */
     float *restrict accuracy, /* out */
@@ -100,14 +84,13 @@ GRADC_KERNEL void forward_loss(
     const float sum = *w0 * x[0] + *w1 * x[1];
     const float e = gradc_expf(-(sum + *w2));
     const float ratio = 1.0f / (1.0f + e);
-    const float difference = ratio - *y;
-    *loss = difference * difference;
-    const int is_equal = (ratio > 0.5f) == (*y > 0.5f);
-    *accuracy = (float)is_equal;
+    const float error = ratio - *y;
+    *loss = error * error;
+    const int hits = (ratio > 0.5f) == (*y > 0.5f);
+    *accuracy = (float)hits;
 }
 
-/* out f32[]; neuron.py:17
- * out = 1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))) */
+/* out = 1 / (1 + exp(-(w0 * x[:, 0] + w1 * x[:, 1] + w2))); neuron.py:17 */
 GRADC_KERNEL void forward_out(
     float *restrict out,     /* out */
     const float *restrict w0,
