@@ -14,7 +14,7 @@ from ..passes.fuse import Group
 from .naming import KernelNames
 from .nest import Kernel, Param
 from .pointwise import Elements
-from .reserved import LOCALS
+from .reserved import LOCALS, OWN
 from .target import Target
 from .walk import Walk
 

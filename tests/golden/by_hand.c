@@ -15,11 +15,12 @@ static_assert(offsetof(by_hand_state, seed) == 24, "the place is as planned");
 static_assert(offsetof(by_hand_params, y) == 4, "the place is as planned");
 static_assert(offsetof(by_hand_params, z) == 8, "the place is as planned");
 
-/* loss f32[], x f32[], y f32[], z f32[]; by_hand.py:21, by_hand.py:50
- * loss = (x + y) * z
- * x = x - lr * z
- * y = y - lr * z
- * z = z - lr * (x + y) */
+/* loss = d_z * z
+ * x = x - product
+ * y = y - product
+ * z = z - lr * d_z
+ * with d_z = x + y
+ *      product = lr * z; by_hand.py:21, 50 */
 GRADC_KERNEL void loss_and_z(
     float *restrict loss, /* out */
     float *restrict x,    /* in-out */
@@ -27,24 +28,22 @@ GRADC_KERNEL void loss_and_z(
     float *restrict z,    /* in-out */
     float lr)
 {
-    const float sum = *x + *y;
-    *loss = sum * *z;
-    const float product_2 = lr * *z;
-    *x = *x - product_2;
-    *y = *y - product_2;
-    *z = *z - lr * sum;
+    const float d_z = *x + *y;
+    *loss = d_z * *z;
+    const float product = lr * *z;
+    *x = *x - product;
+    *y = *y - product;
+    *z = *z - lr * d_z;
 }
 
-/* step u64[]; by_hand.py:50
- * step = step + 1 */
+/* step = step + 1; by_hand.py:50 */
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     *step = *step + UINT64_C(1);
 }
 
-/* loss f32[]; by_hand.py:21
- * loss = (x + y) * z */
+/* loss = (x + y) * z; by_hand.py:21 */
 GRADC_KERNEL void forward_loss(
     float *restrict loss, /* out */
     const float *restrict x,

@@ -31,8 +31,7 @@ static_assert(offsetof(mnist_params, fc1_bias) == 401408, "the place is as plann
 static_assert(offsetof(mnist_params, fc2_weight) == 401920, "the place is as planned");
 static_assert(offsetof(mnist_params, fc2_bias) == 407040, "the place is as planned");
 
-/* fc1_relu f32[64, 128]; mnist.py:28
- * fc1_relu = relu(x @ fc1_weight + fc1_bias) */
+/* fc1_relu = relu(x @ fc1_weight + fc1_bias); mnist.py:28 */
 GRADC_KERNEL void forward_fc1_relu(
     float *restrict fc1_relu,         /* out [BATCH, FC1_OUT] */
     const float *restrict x,          /* [BATCH, FC1_IN] */
@@ -46,20 +45,20 @@ GRADC_KERNEL void forward_fc1_relu(
                 tile, 16, 4, 16, FC1_IN,
                 &x[i * FC1_IN], FC1_IN, 1,
                 &fc1_weight[j], FC1_OUT);
+
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum_2 = tile[r * 16 + c] + fc1_bias[j + c];
-                    fc1_relu[(i + r) * FC1_OUT + j + c] = (sum_2 < 0) ? 0.0f : sum_2;
+                    const float sum = tile[r * 16 + c] + fc1_bias[j + c];
+                    fc1_relu[(i + r) * FC1_OUT + j + c] = (sum < 0) ? 0.0f : sum;
                 }
             }
         }
     }
 }
 
-/* fc2 f32[64, 10]; mnist.py:28
- * fc2 = fc1_relu @ fc2_weight + fc2_bias */
+/* fc2 = fc1_relu @ fc2_weight + fc2_bias; mnist.py:28 */
 GRADC_KERNEL void forward_fc2(
     float *restrict fc2,              /* out [BATCH, FC2_OUT] */
     const float *restrict fc1_relu,   /* [BATCH, FC1_OUT] */
@@ -72,6 +71,7 @@ GRADC_KERNEL void forward_fc2(
             tile, 10, 4, FC2_OUT, FC1_OUT,
             &fc1_relu[i * FC1_OUT], FC1_OUT, 1,
             fc2_weight, FC2_OUT);
+
         GRADC_ROWS
         for (size_t r = 0; r < 4; ++r) {
             GRADC_LANES
@@ -82,38 +82,22 @@ GRADC_KERNEL void forward_fc2(
     }
 }
 
-/* loss f32[], accuracy f32[], d_fc2 f32[64, 10], momentum_fc2_bias f32[10], fc2_bias f32[10];
- * gradient of mnist.py:34, mnist.py:28, mnist.py:39
- * max = max(fc2)
- * sub = fc2 - max
- * exp = exp(sub)
- * sum = sum(exp)
- * log = log(sum)
- * sub_2 = sub - log
- * equal = y == position
- * where = where(equal, sub_2, 0)
- * sum_2 = sum(where)
- * sum_3 = sum(sum_2)
- * div = sum_3 / 64
- * loss = -div
- * argmax = argmax(fc2)
- * equal_2 = argmax == y
- * cast = equal_2
- * sum_4 = sum(cast)
- * accuracy = sum_4 / 64
- * where_2 = where(equal, -0.015625, 0)
- * neg = -where_2
- * sum_5 = sum(neg)
- * div_2 = sum_5 / sum
- * mul = div_2 * exp
- * d_fc2 = where_2 + mul
- * sum_6 = sum(d_fc2)
- * mul_2 = 0.001 * fc2_bias
- * add = sum_6 + mul_2
- * mul_3 = 0.9 * momentum_fc2_bias
- * momentum_fc2_bias = mul_3 + add
- * mul_4 = lr * momentum_fc2_bias
- * fc2_bias = fc2_bias - mul_4 */
+/* loss = -(loss_sum / 64)
+ * accuracy = accuracy_sum / 64
+ * fc2_bias = fc2_bias - lr * momentum_fc2_bias
+ * momentum_fc2_bias = 0.9 * momentum_fc2_bias + (d_fc2_bias + 0.001 * fc2_bias)
+ * d_fc2 = d_fc2_log + row_sum / e_sum * e
+ * with row_max = max(fc2, axis=1)
+ *      e = exp(fc2 - row_max)
+ *      e_sum = sum(e, axis=1)
+ *      is_equal = y == arange(10)
+ *      chosen_sum = sum(where(is_equal, fc2 - row_max - log(e_sum), 0), axis=1)
+ *      loss_sum = sum(chosen_sum)
+ *      best = argmax(fc2, axis=1)
+ *      accuracy_sum = sum(best == y)
+ *      d_fc2_log = where(is_equal, -0.015625, 0)
+ *      row_sum = sum(-d_fc2_log, axis=1)
+ *      d_fc2_bias = sum(d_fc2, axis=0); gradient of mnist.py:34, 28, 39 */
 GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     float *restrict loss,              /* out */
     float *restrict accuracy,          /* out */
@@ -123,71 +107,69 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     const int32_t *restrict y,         /* [BATCH] */
     float lr)
 {
-    float fc2_max_exp_row[FC2_OUT];
-    float sum_total = 0.0f;
-    float d_params_fc2_bias_total[FC2_OUT] = {0};
-    float sum_total_2 = 0.0f;
+    float e_row[FC2_OUT];
+    float accuracy_sum = 0.0f;
+    float d_fc2_bias[FC2_OUT] = {0};
+    float loss_sum = 0.0f;
     for (size_t i = 0; i < BATCH; ++i) {
-        float max = -INFINITY;
+        float *const d_fc2_row = &d_fc2[i * FC2_OUT];
+        float row_max = -INFINITY;
         float best_value = -INFINITY;
         int32_t best = 0;
-        float sum = 0.0f;
-        const int32_t y_at = y[i];
+        float row_sum = 0.0f;
+        const int32_t y_i = y[i];
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float fc2_at = d_fc2[i * FC2_OUT + j];
-            max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
-            if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
-                best_value = fc2_at;
+            const float d_fc2_ij = d_fc2_row[j];
+            row_max = (d_fc2_ij > row_max || d_fc2_ij != d_fc2_ij) ? d_fc2_ij : row_max;
+            if (d_fc2_ij > best_value || (d_fc2_ij != d_fc2_ij && best_value == best_value)) {
+                best_value = d_fc2_ij;
                 best = (int32_t)(j);
             }
-            const float chosen = (y_at == (int32_t)j) ? (-0.015625f) : 0.0f;
-            sum += -chosen;
+            const float d_fc2_log = (y_i == (int32_t)j) ? (-0.015625f) : 0.0f;
+            row_sum += -d_fc2_log;
         }
-        float sum_2 = 0.0f;
+
+        float e_sum = 0.0f;
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float e = gradc_expf(d_fc2[i * FC2_OUT + j] - max);
-            fc2_max_exp_row[j] = e;
-            sum_2 += e;
+            const float e = gradc_expf(d_fc2_row[j] - row_max);
+            e_row[j] = e;
+            e_sum += e;
         }
-        sum_total += (float)(best == y_at);
-        float sum_3 = 0.0f;
-        const float log_value = gradc_logf(sum_2);
-        const float ratio = sum / sum_2;
+
+        accuracy_sum += (float)(best == y_i);
+        float chosen_sum = 0.0f;
+        const float log_e_sum = gradc_logf(e_sum);
+        const float ratio = row_sum / e_sum;
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const int is_equal_2 = y_at == (int32_t)j;
-            const float difference_2 = d_fc2[i * FC2_OUT + j] - max - log_value;
-            sum_3 += is_equal_2 ? difference_2 : 0.0f;
-            const float chosen_2 = is_equal_2 ? (-0.015625f) : 0.0f;
-            const float sum_4 = chosen_2 + ratio * fc2_max_exp_row[j];
-            d_fc2[i * FC2_OUT + j] = sum_4;
-            d_params_fc2_bias_total[j] += sum_4;
+            const int is_equal = y_i == (int32_t)j;
+            const float difference = d_fc2_row[j] - row_max - log_e_sum;
+            chosen_sum += is_equal ? difference : 0.0f;
+            const float d_fc2_log = is_equal ? (-0.015625f) : 0.0f;
+            const float new_d_fc2 = d_fc2_log + ratio * e_row[j];
+            d_fc2_row[j] = new_d_fc2;
+            d_fc2_bias[j] += new_d_fc2;
         }
-        sum_total_2 += sum_3;
+
+        loss_sum += chosen_sum;
     }
-    const float ratio = sum_total_2 / 64.0f;
-    *loss = -ratio;
-    *accuracy = sum_total / 64.0f;
+
+    const float loss_sum_ratio = loss_sum / 64.0f;
+    *loss = -loss_sum_ratio;
+    *accuracy = accuracy_sum / 64.0f;
     for (size_t i = 0; i < FC2_OUT; ++i) {
-        const float fc2_bias_at = fc2_bias[i];
-        const float sum = d_params_fc2_bias_total[i] + 0.001f * fc2_bias_at;
-        const float sum_2 = 0.9f * momentum_fc2_bias[i] + sum;
-        momentum_fc2_bias[i] = sum_2;
-        fc2_bias[i] = fc2_bias_at - lr * sum_2;
+        const float fc2_bias_i = fc2_bias[i];
+        const float sum = d_fc2_bias[i] + 0.001f * fc2_bias_i;
+        const float new_momentum_fc2_bias = 0.9f * momentum_fc2_bias[i] + sum;
+        momentum_fc2_bias[i] = new_momentum_fc2_bias;
+        fc2_bias[i] = fc2_bias_i - lr * new_momentum_fc2_bias;
     }
 }
 
-/* d_fc1 f32[64, 128], momentum_fc1_bias f32[128], fc1_bias f32[128]; gradient of mnist.py:28,
- * mnist.py:39
- * dot = d_fc2 @ fc2_weight.T
- * less_equal = fc1_relu <= 0
- * d_fc1 = where(less_equal, 0, dot)
- * sum = sum(d_fc1)
- * mul = 0.001 * fc1_bias
- * add = sum + mul
- * mul_2 = 0.9 * momentum_fc1_bias
- * momentum_fc1_bias = mul_2 + add
- * mul_3 = lr * momentum_fc1_bias
- * fc1_bias = fc1_bias - mul_3 */
+/* d_fc1 = where(fc1_relu <= 0, 0, d_fc1_relu)
+ * fc1_bias = fc1_bias - lr * momentum_fc1_bias
+ * momentum_fc1_bias = 0.9 * momentum_fc1_bias + (d_fc1_bias + 0.001 * fc1_bias)
+ * with d_fc1_relu = d_fc2 @ fc2_weight.T
+ *      d_fc1_bias = sum(d_fc1, axis=0); gradient of mnist.py:28, 39 */
 GRADC_KERNEL void d_fc1_and_fc1_bias(
     float *restrict d_fc1,             /* out [BATCH, FC1_OUT] */
     float *restrict fc1_bias,          /* in-out [FC1_OUT] */
@@ -198,7 +180,7 @@ GRADC_KERNEL void d_fc1_and_fc1_bias(
     float lr,
     float *restrict fc2_weight_panel)  /* scratch [10, 16] */
 {
-    float d_params_fc1_bias_total[FC1_OUT] = {0};
+    float d_fc1_bias[FC1_OUT] = {0};
     for (size_t j = 0; j < FC1_OUT; j += 16) {
         gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * FC2_OUT], FC2_OUT, 16, 10);
         for (size_t i = 0; i < BATCH; i += 4) {
@@ -207,36 +189,32 @@ GRADC_KERNEL void d_fc1_and_fc1_bias(
                 tile, 16, 4, 16, 10,
                 &d_fc2[i * FC2_OUT], FC2_OUT, 1,
                 fc2_weight_panel, 16);
+
             GRADC_ROWS
             for (size_t r = 0; r < 4; ++r) {
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
-                    const float sum = tile[r * 16 + c];
-                    const float chosen = (fc1_relu[(i + r) * FC1_OUT + j + c] <= 0.0f) ? 0.0f : sum;
-                    d_fc1[(i + r) * FC1_OUT + j + c] = chosen;
-                    d_params_fc1_bias_total[j + c] += chosen;
+                    const float d_fc1_relu = tile[r * 16 + c];
+                    const float d_fc1_at =
+                        (fc1_relu[(i + r) * FC1_OUT + j + c] <= 0.0f) ? 0.0f : d_fc1_relu;
+                    d_fc1[(i + r) * FC1_OUT + j + c] = d_fc1_at;
+                    d_fc1_bias[j + c] += d_fc1_at;
                 }
             }
         }
     }
     for (size_t i = 0; i < FC1_OUT; ++i) {
-        const float fc1_bias_at = fc1_bias[i];
-        const float sum = d_params_fc1_bias_total[i] + 0.001f * fc1_bias_at;
-        const float sum_2 = 0.9f * momentum_fc1_bias[i] + sum;
-        momentum_fc1_bias[i] = sum_2;
-        fc1_bias[i] = fc1_bias_at - lr * sum_2;
+        const float fc1_bias_i = fc1_bias[i];
+        const float sum = d_fc1_bias[i] + 0.001f * fc1_bias_i;
+        const float new_momentum_fc1_bias = 0.9f * momentum_fc1_bias[i] + sum;
+        momentum_fc1_bias[i] = new_momentum_fc1_bias;
+        fc1_bias[i] = fc1_bias_i - lr * new_momentum_fc1_bias;
     }
 }
 
-/* momentum_fc2_weight f32[128, 10], fc2_weight f32[128, 10]; gradient of mnist.py:28,
- * mnist.py:39
- * dot = fc1_relu.T @ d_fc2
- * mul = 0.001 * fc2_weight
- * add = dot + mul
- * mul_2 = 0.9 * momentum_fc2_weight
- * momentum_fc2_weight = mul_2 + add
- * mul_3 = lr * momentum_fc2_weight
- * fc2_weight = fc2_weight - mul_3 */
+/* fc2_weight = fc2_weight - lr * momentum_fc2_weight
+ * momentum_fc2_weight = 0.9 * momentum_fc2_weight + (fc1_relu.T @ d_fc2 + 0.001 * fc2_weight);
+ * gradient of mnist.py:28, 39 */
 GRADC_KERNEL void update_fc2_weight(
     float *restrict fc2_weight,          /* in-out [FC1_OUT, FC2_OUT] */
     float *restrict momentum_fc2_weight, /* in-out [FC1_OUT, FC2_OUT] */
@@ -251,27 +229,27 @@ GRADC_KERNEL void update_fc2_weight(
                 tile, 16, 5, 16, BATCH,
                 &d_fc2[j], 1, FC2_OUT,
                 &fc1_relu[i], FC1_OUT);
+
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float fc2_weight_at = fc2_weight[(i + c) * FC2_OUT + j + r];
-                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc2_weight_at;
-                    const float sum_3 =
-                        0.9f * momentum_fc2_weight[(i + c) * FC2_OUT + j + r] + sum_2;
-                    momentum_fc2_weight[(i + c) * FC2_OUT + j + r] = sum_3;
-                    fc2_weight[(i + c) * FC2_OUT + j + r] = fc2_weight_at - lr * sum_3;
+                    const float sum = tile[r * 16 + c] + 0.001f * fc2_weight_at;
+                    const float new_momentum_fc2_weight =
+                        0.9f * momentum_fc2_weight[(i + c) * FC2_OUT + j + r] + sum;
+                    momentum_fc2_weight[(i + c) * FC2_OUT + j + r] = new_momentum_fc2_weight;
+                    fc2_weight[(i + c) * FC2_OUT + j + r] =
+                        fc2_weight_at - lr * new_momentum_fc2_weight;
                 }
             }
         }
     }
 }
 
-/* momentum_fc1_weight f32[784, 128], fc1_weight f32[784, 128]; gradient of mnist.py:28,
- * mnist.py:39
- * momentum_fc1_weight = 0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 * fc1_weight)
- * fc1_weight = fc1_weight - lr * (0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 *
- * fc1_weight)) */
+/* fc1_weight = fc1_weight - lr * momentum_fc1_weight
+ * momentum_fc1_weight = 0.9 * momentum_fc1_weight + (x.T @ d_fc1 + 0.001 * fc1_weight);
+ * gradient of mnist.py:28, 39 */
 GRADC_KERNEL void update_fc1_weight(
     float *restrict fc1_weight,          /* in-out [FC1_IN, FC1_OUT] */
     float *restrict momentum_fc1_weight, /* in-out [FC1_IN, FC1_OUT] */
@@ -286,16 +264,19 @@ GRADC_KERNEL void update_fc1_weight(
                 tile, 16, 6, 16, BATCH,
                 &x[i], 1, FC1_IN,
                 &d_fc1[j], FC1_OUT);
+
             GRADC_ROWS
             for (size_t r = 0; r < 6; ++r) {
+                float *const fc1_weight_row = &fc1_weight[(i + r) * FC1_OUT];
+                float *const momentum_fc1_weight_row = &momentum_fc1_weight[(i + r) * FC1_OUT];
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
-                    const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c];
-                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
-                    const float sum_3 =
-                        0.9f * momentum_fc1_weight[(i + r) * FC1_OUT + j + c] + sum_2;
-                    momentum_fc1_weight[(i + r) * FC1_OUT + j + c] = sum_3;
-                    fc1_weight[(i + r) * FC1_OUT + j + c] = fc1_weight_at - lr * sum_3;
+                    const float fc1_weight_at = fc1_weight_row[j + c];
+                    const float sum = tile[r * 16 + c] + 0.001f * fc1_weight_at;
+                    const float new_momentum_fc1_weight =
+                        0.9f * momentum_fc1_weight_row[j + c] + sum;
+                    momentum_fc1_weight_row[j + c] = new_momentum_fc1_weight;
+                    fc1_weight_row[j + c] = fc1_weight_at - lr * new_momentum_fc1_weight;
                 }
             }
         }
@@ -305,70 +286,82 @@ GRADC_KERNEL void update_fc1_weight(
                 tile, 16, 5, 16, BATCH,
                 &x[i + 774], 1, FC1_IN,
                 &d_fc1[j], FC1_OUT);
+
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
+                float *const fc1_weight_row = &fc1_weight[(i + r) * FC1_OUT + 99072];
+                float *const momentum_fc1_weight_row =
+                    &momentum_fc1_weight[(i + r) * FC1_OUT + 99072];
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
-                    const float fc1_weight_at = fc1_weight[(i + r) * FC1_OUT + j + c + 99072];
-                    const float sum_2 = tile[r * 16 + c] + 0.001f * fc1_weight_at;
-                    const float sum_3 =
-                        0.9f * momentum_fc1_weight[(i + r) * FC1_OUT + j + c + 99072] + sum_2;
-                    momentum_fc1_weight[(i + r) * FC1_OUT + j + c + 99072] = sum_3;
-                    fc1_weight[(i + r) * FC1_OUT + j + c + 99072] = fc1_weight_at - lr * sum_3;
+                    const float fc1_weight_at = fc1_weight_row[j + c];
+                    const float sum = tile[r * 16 + c] + 0.001f * fc1_weight_at;
+                    const float new_momentum_fc1_weight =
+                        0.9f * momentum_fc1_weight_row[j + c] + sum;
+                    momentum_fc1_weight_row[j + c] = new_momentum_fc1_weight;
+                    fc1_weight_row[j + c] = fc1_weight_at - lr * new_momentum_fc1_weight;
                 }
             }
         }
     }
 }
 
-/* step u64[]; mnist.py:39
- * step = step + 1 */
+/* step = step + 1; mnist.py:39 */
 GRADC_KERNEL void update_step(
     uint64_t *restrict step) /* in-out */
 {
     *step = *step + UINT64_C(1);
 }
 
-/* loss f32[], accuracy f32[]; mnist.py:34
- * loss = -(sum(sum(where(y == position, fc2 - max(fc2) - log(sum(exp(fc2 - max(fc2)))), 0))) /
- * 64)
- * accuracy = sum(argmax(fc2) == y) / 64 */
+/* loss = -(loss_sum / 64)
+ * accuracy = accuracy_sum / 64
+ * with row_max = max(fc2, axis=1)
+ *      row_sum = sum(exp(fc2 - row_max), axis=1)
+ *      chosen_sum = sum(where(y == arange(10), fc2 - row_max - log(row_sum), 0), axis=1)
+ *      loss_sum = sum(chosen_sum)
+ *      best = argmax(fc2, axis=1)
+ *      accuracy_sum = sum(best == y); mnist.py:34 */
 GRADC_KERNEL void forward_loss(
     float *restrict loss,      /* out */
     float *restrict accuracy,  /* out */
     const int32_t *restrict y, /* [BATCH] */
     const float *restrict fc2) /* [BATCH, FC2_OUT] */
 {
-    float sum_total = 0.0f;
-    float sum_total_2 = 0.0f;
+    float accuracy_sum = 0.0f;
+    float loss_sum = 0.0f;
     for (size_t i = 0; i < BATCH; ++i) {
-        float max = -INFINITY;
+        const float *const fc2_row = &fc2[i * FC2_OUT];
+        float row_max = -INFINITY;
         float best_value = -INFINITY;
         int32_t best = 0;
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float fc2_at = fc2[i * FC2_OUT + j];
-            max = (fc2_at > max || fc2_at != fc2_at) ? fc2_at : max;
-            if (fc2_at > best_value || (fc2_at != fc2_at && best_value == best_value)) {
-                best_value = fc2_at;
+            const float fc2_ij = fc2_row[j];
+            row_max = (fc2_ij > row_max || fc2_ij != fc2_ij) ? fc2_ij : row_max;
+            if (fc2_ij > best_value || (fc2_ij != fc2_ij && best_value == best_value)) {
+                best_value = fc2_ij;
                 best = (int32_t)(j);
             }
         }
-        float sum = 0.0f;
+
+        float row_sum = 0.0f;
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            sum += gradc_expf(fc2[i * FC2_OUT + j] - max);
+            row_sum += gradc_expf(fc2_row[j] - row_max);
         }
-        const int32_t y_at = y[i];
-        sum_total += (float)(best == y_at);
-        float sum_2 = 0.0f;
-        const float log_value = gradc_logf(sum);
+
+        const int32_t y_i = y[i];
+        accuracy_sum += (float)(best == y_i);
+        float chosen_sum = 0.0f;
+        const float log_row_sum = gradc_logf(row_sum);
         for (size_t j = 0; j < FC2_OUT; ++j) {
-            const float difference_2 = fc2[i * FC2_OUT + j] - max - log_value;
-            sum_2 += (y_at == (int32_t)j) ? difference_2 : 0.0f;
+            const float difference = fc2_row[j] - row_max - log_row_sum;
+            chosen_sum += (y_i == (int32_t)j) ? difference : 0.0f;
         }
-        sum_total_2 += sum_2;
+
+        loss_sum += chosen_sum;
     }
-    *loss = -(sum_total_2 / 64.0f);
-    *accuracy = sum_total / 64.0f;
+
+    *loss = -(loss_sum / 64.0f);
+    *accuracy = accuracy_sum / 64.0f;
 }
 
 /* step: loss f32[], accuracy f32[] from x f32[64, 784], y i32[64] within 0..9, lr f32[];
