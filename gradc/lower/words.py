@@ -28,6 +28,7 @@ from .nest import (
     Declare,
     Expr,
     For,
+    Joined,
     Kernel,
     Let,
     Load,
@@ -191,6 +192,9 @@ class _Candidates:
     def _value(
         self, e: Expr, node: Node | None, local: _Local, buffers: Mapping[str, str]
     ) -> Iterator[str]:
+        if isinstance(e, Joined) and node is not None:
+            yield from self._result(node, local)
+            yield from self._roles(node, 1)
         if not isinstance(e, Apply):
             yield "position"
             return
@@ -263,7 +267,10 @@ class _Candidates:
                 words = [f"total_{w}" if s.dtype == F64 else f"block_{w}" for w in words]
             yield from (f"{w}_lanes" if lanes else w for w in words)
         elif isinstance(step, Store):
-            yield f"{identifier(node.name or noun(node))}_row"
+            word = identifier(node.name or noun(node))
+            yield f"{word}_row"
+            for a in node.args:
+                yield f"{identifier(self.graph[a].name or noun(self.graph[a]))}_{word}_row"
 
 
 def noun(node: Node) -> str:
@@ -326,7 +333,8 @@ class _Words(_Renaming):
         local = self.candidates.evidence.locals[name]
         words = list(self.candidates.of(local, self.now, self.depth)) or [name.partition(" ")[0]]
         words = [w.lower() if w.isupper() else w for w in words]  # extents are in capitals
-        kind = type(local.statement), local.node, words[0]
+        known = None if isinstance(local.statement, Array) and len(words) == 1 else local.node
+        kind = type(local.statement), known, words[0]
         word = next((w for w in words if self._is_free(w, kind)), None) or self._numbered(
             words[-1], kind
         )
