@@ -44,6 +44,9 @@ BLOCKED = {
     "blocks of vectors, a rest and a tail": (gd.sum, whole(16 * 9 + 5)),
     "blocks, a tail alone": (gd.sum, whole(16 * 8 + 5)),
     "each row in blocks": (lambda a: gd.sum(a, axis=1), whole(3, 16 * 9 + 5)),
+    "rows of whole vectors and one more": (
+        lambda a: (gd.sum(a, axis=1), a - gd.max(a, axis=1, keepdims=True)), whole(3, 33)
+    ),
     "the row and its sum": (lambda a: center(a) * 2, whole(3, 128)),
     "loops that cannot be one": (lambda a: gd.sum(a.T * a.T, axis=(0, 1)), whole(7, 3)),
     "the outer of two loops": (lambda a, b: gd.sum(a[:, ::2] * b), whole(11, 6), whole(11, 3)),

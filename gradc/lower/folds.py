@@ -8,7 +8,7 @@ sums of blocks (see `sweep`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..cnames import identifier
 from ..dtypes import F32, F64, DType, is_float
@@ -46,6 +46,7 @@ class Fold:
     """One reduction while its loop runs: `name` is its accumulator, an array of them if `width`.
 
     A long sum is `blocked`: `name` then belongs to one block, and `total`, in double, to all.
+    `rest` are elements that no lane takes: they are folded into what the lanes are joined to.
     """
 
     op: str
@@ -55,6 +56,7 @@ class Fold:
     width: int
     name: str = ""
     total: str = ""
+    rest: list[Simple] = field(default_factory=list)
 
     @property
     def blocked(self) -> bool:
@@ -66,7 +68,10 @@ class Fold:
         return f"{self.name}_value"
 
     def take(self, value: Simple, lane: Index | None, position: Index, body: Body) -> None:
-        """One element of the loop."""
+        """One element of the loop; in a loop of lanes, one without a lane is left for the end."""
+        if self.width and lane is None:
+            self.rest.append(value)
+            return
         if OPS[self.op].better:
             step: Stmt = Select(
                 self.best, self.name, self.op, value, position, value.dtype, self.nodes
@@ -118,7 +123,14 @@ class Fold:
     def _joined(self, lanes: str, dtype: DType, body: Body) -> str:
         """All lanes in one."""
         total = body.fresh(f"{self.base}_total" if self.blocked else self.base)
-        body.statements.append(Let(total, Joined(lanes, self.op, dtype), self.nodes))
+        joined = Joined(lanes, self.op, dtype)
+        if not self.rest:
+            body.statements.append(Let(total, joined, self.nodes))
+            return total
+        body.statements.append(Declare(total, dtype, joined, self.nodes))
+        for value in self.rest:
+            step = Accumulate(total, None, self.op, value, dtype, self.nodes)
+            body.statements.append(step)
         return total
 
 

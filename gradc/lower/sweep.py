@@ -52,7 +52,7 @@ def sweep(
     assert body.names is not None
     spans = [Span(Index(), n, letter) for n, letter in zip(extents, letters, strict=True)]
     blocked = [f for f in folds if f.blocked]
-    nest = _Nest(body.names, width, visit)
+    nest = _Nest(body.names, width, visit, alone=len(extents) == 1 and not blocked)
     if not blocked:
         nest.elements(spans, (), body)
         return
@@ -102,6 +102,8 @@ class _Nest:
     names: Names
     width: int
     visit: Visit
+    alone: bool
+    """Whether the lanes are all of the nest: what is left of it is left once."""
 
     def block(
         self, spans: list[Span], before: tuple[Index, ...], body: Body, folds: list[Fold]
@@ -135,7 +137,9 @@ class _Nest:
                 with vectors.loop(lane, LoopKind.LANES) as inner:
                     position = span.start + at(var) + at(lane)
                     self.visit((*before, position), at(lane), inner)
-        if whole < span.extent:
+        if whole == span.extent - 1 and self.alone:
+            self.visit((*before, span.start + whole), None, body)
+        elif whole < span.extent:
             lane = Var(self.names.fresh("lane"), span.extent - whole)
             with body.loop(lane, LoopKind.LANES) as inner:
                 position = span.start + at(lane) + whole

@@ -130,6 +130,7 @@ CASES = {
     ),
     "sum of columns 4096x100": Case(lambda lib: lambda x: x.sum(0), normal((4096, 100))),
     "sum of columns 256x512": Case(lambda lib: lambda x: x.sum(0), normal((256, 512))),
+    "sum of rows 768x129": Case(lambda lib: lambda x: x.sum(1), normal((768, 129))),
     "sum of rows 768x128": Case(lambda lib: lambda x: x.sum(1), normal((768, 128))),
     "sum of rows 4096x100": Case(lambda lib: lambda x: x.sum(1), normal((4096, 100))),
     "max of rows 512x256": Case(lambda lib: lambda x: x.max(1), normal((512, 256))),
