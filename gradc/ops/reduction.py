@@ -146,11 +146,13 @@ op("any", _reduction("b"), reference=lambda x, axes: np.any(x, axes),
    c="{0} || {1}", noun="any_holds", combine=np.logical_or,
    start=lambda dtype: False, samples=_samples("b"))
 op("argmax", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
-   reference=lambda x, axes: np.argmax(x, axes[0]).astype(np.int32), better="greater", start=_least,
+   reference=lambda x, axes: np.argmax(x, axes[0]).astype(np.int32),
+   better="greater", extremum="max", start=_least,
    noun="best", samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
    doc="the position of the first greatest element, or of the first NaN")
 op("argmin", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
-   reference=lambda x, axes: np.argmin(x, axes[0]).astype(np.int32), better="less", start=_greatest,
+   reference=lambda x, axes: np.argmin(x, axes[0]).astype(np.int32),
+   better="less", extremum="min", start=_greatest,
    noun="least", samples=_samples("if", order=0, axes_of=((0,), (1,), (2,))),
    doc="the position of the first least element, or of the first NaN")
 # fmt: on

@@ -90,7 +90,8 @@ class Op:
 
     Of a reduction: `combine` is the ufunc that folds two values, `compound` the assignment operator
     of C that does (on floats); a row that looks for a place has instead `better`, the comparison
-    by which an element beats the best so far, which is `start(dtype)` before the first. `adds_up`:
+    by which an element beats the best so far, which is `start(dtype)` before the first, and
+    `extremum`, the reduction that gives the value which stands there. `adds_up`:
     so do the rounding errors of many elements, unless they are folded in blocks. `joined` is the
     function of gradc_lanes.h that makes one float of partial results side by side.
 
@@ -127,6 +128,7 @@ class Op:
     compound: str | None = None
     better: str | None = None
     adds_up: bool = False
+    extremum: str | None = None
     joined: str | None = None
     index_map: IndexMap | None = None
     view: bool = False

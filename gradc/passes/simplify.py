@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from math import copysign, prod
 
+from ..dtypes import I32, is_float
 from ..graph import Graph
-from ..ops.table import Kind
+from ..ops.table import OPS, Kind
 from . import integers  # noqa: F401  (registers its rules)
+from .cost import LANES
 from .rules import Args, Attrs, Simplifier, rule
 
 # Identities; x - 0 is x for every x, while x + 0 would lose the sign of -0
@@ -212,6 +214,26 @@ def select_last(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     perm = (*(k for k in range(rank) if k != axis), axis)
     moved = s.make("transpose", args, {"perm": perm})
     return s.make(op, (moved,), {"axes": (rank - 1,)})
+
+
+@rule("argmax", "argmin")
+def place_in_long_row(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """In a long row the place is the least of those where the extremum stands, or NaN: two passes
+    that are vector code, in place of one that takes one element after the other.
+    """
+    a = s.node(args[0])
+    extremum, last = OPS[op].extremum, len(a.shape) - 1
+    if extremum is None or a.shape[last] < 2 * LANES:
+        return None
+    best = s.make(extremum, args, attrs)
+    row = {"shape": a.shape, "axes": tuple(range(last))}
+    stands = s.make("equal", (a.id, s.make("broadcast", (best,), row)), {})
+    if is_float(a.dtype):
+        stands = s.make("logical_or", (stands, s.make("isnan", (a.id,), {})), {})
+    places = s.make("iota", (), {"length": a.shape[last], "dtype": I32})
+    places = s.make("broadcast", (places,), {"shape": a.shape, "axes": (last,)})
+    nowhere = s.filled(a.shape[last] - 1, a.shape, I32)
+    return s.make("min", (s.make("where", (stands, places, nowhere), {}),), attrs)
 
 
 @rule("dot")
