@@ -67,3 +67,8 @@ def test_the_place_in_a_long_row_is_the_first(dtype):
 def test_a_short_row_is_searched_in_order():
     graph = simplify(trace_tree(lambda x: gd.argmax(x, axis=1), X.reshape(1, 3)).graph)
     assert "argmax" in {n.op for n in graph}
+
+
+def test_a_sum_is_negated_instead_of_its_terms():
+    graph = simplify(trace_tree(lambda x: gd.sum(-x, axis=1), X.reshape(1, 3)).graph)
+    assert [n.op for n in graph] == ["input", "sum", "neg"]

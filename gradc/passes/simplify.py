@@ -191,6 +191,15 @@ def reduce_nothing(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | No
     return s.make("reshape", args, {"shape": shape})
 
 
+@rule("sum")
+def sum_of_negatives(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
+    """The sum is negated instead of every element, which rounds alike; and compilers would leave
+    out the addition of -0, so that the loop is one with branches.
+    """
+    a = s.node(args[0])
+    return s.make("neg", (s.make(op, a.args, attrs),), {}) if a.op == "neg" else None
+
+
 @rule("max", "min", "all", "any")
 def reduce_copies(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """The greatest of equal elements is each of them: axes that only repeat are not searched."""

@@ -107,6 +107,9 @@ def flags(compiler: Compiler, target: str = "native") -> tuple[str, ...]:
         raise fail(BuildError, "GC802", f"`target` must be one of {known}, got `{target}`")
     chosen = ["-O3", *_machine_flags(compiler, target)]
     chosen += ["-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-std=c11"]
+    if compiler.family == "gcc":
+        # A condition that two selections of a loop share would become branches, and no vectors.
+        chosen.append("-fno-thread-jumps")
     if compiler.family == "zig":
         chosen.append("-fno-sanitize=undefined")  # zig turns it on by default
     return tuple(chosen)
