@@ -86,7 +86,7 @@ GRADC_KERNEL void forward_fc2(
  * accuracy = accuracy_sum / 64
  * fc2_bias = fc2_bias - lr * momentum_fc2_bias
  * momentum_fc2_bias = 0.9 * momentum_fc2_bias + (d_fc2_bias + 0.001 * fc2_bias)
- * d_fc2 = d_fc2_log + row_sum / e_sum * e
+ * d_fc2 = d_fc2_log + (-row_sum / e_sum * e)
  * with row_max = max(fc2, axis=1)
  *      e = exp(fc2 - row_max)
  *      e_sum = sum(e, axis=1)
@@ -96,7 +96,7 @@ GRADC_KERNEL void forward_fc2(
  *      best = argmax(fc2, axis=1)
  *      accuracy_sum = sum(best == y)
  *      d_fc2_log = where(is_equal, -0.015625, 0)
- *      row_sum = sum(-d_fc2_log, axis=1)
+ *      row_sum = sum(d_fc2_log, axis=1)
  *      d_fc2_bias = sum(d_fc2, axis=0); gradient of mnist.py:34, 28, 39 */
 GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
     float *restrict loss,              /* out */
@@ -126,7 +126,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
                 best = (int32_t)(j);
             }
             const float d_fc2_log = (y_i == (int32_t)j) ? (-0.015625f) : 0.0f;
-            row_sum += -d_fc2_log;
+            row_sum += d_fc2_log;
         }
 
         float e_sum = 0.0f;
@@ -139,7 +139,7 @@ GRADC_KERNEL void loss_and_d_fc2_and_fc2_bias(
         accuracy_sum += (float)(best == y_i);
         float chosen_sum = 0.0f;
         const float log_e_sum = gradc_logf(e_sum);
-        const float ratio = row_sum / e_sum;
+        const float ratio = -row_sum / e_sum;
         for (size_t j = 0; j < FC2_OUT; ++j) {
             const int is_equal = y_i == (int32_t)j;
             const float difference = d_fc2_row[j] - row_max - log_e_sum;
