@@ -71,8 +71,11 @@ class Tiles:
 
     @property
     def blocks(self) -> list[ColumnBlock]:
+        columns = self.column.extent
         lanes, least = (f(self.dot.dtype) for f in (self.target.lanes, self.target.least_lanes))
-        return column_blocks(self.column.extent, lanes, self.target.tile(self.rows).vectors, least)
+        if columns < lanes < 2 * columns and self.rows >= MANY_ROWS:
+            least = lanes  # one vector of copied columns, rather than two shorter ones
+        return column_blocks(columns, lanes, self.target.tile(self.rows).vectors, least)
 
     def lower(self, body: Body) -> None:
         """Loops over all axes but `row` and `column`, and within them over tiles."""
@@ -205,9 +208,9 @@ class Tiles:
             here = Load(
                 name, at(r) * block.columns + at(c) + block.first, F64 if long else dot.dtype
             )
-            total = self.dot.let("sum_total" if long else "sum", here, along)
+            total = self.dot.let("wide" if long else "dot", here, along)
             if long:
-                total = self.dot.let("sum", Apply("cast", (total,), dot.dtype), along)
+                total = self.dot.let("dot", Apply("cast", (total,), dot.dtype), along)
             column = place.start + at(c) + block.first
             dot.epilogue(self._index(place.top + at(r), column), total, at(c), along)
         alone.close()
