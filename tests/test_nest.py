@@ -308,7 +308,7 @@ def test_a_tile_reads_as_a_listing():
         "        tile[0] by 16 = product 4 x 16 x 8 in f32x8 of x[8*i] by 8, 1 and w[0] by 16  #2",
         "        for r < 4 in rows",
         "            for c < 16 in lanes",
-        "                let sum f32 = tile[16*r + c]  #2",
+        "                let dot f32 = tile[16*r + c]  #2",
     ]
 
 

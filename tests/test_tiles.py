@@ -12,7 +12,9 @@ from nests import compare, kernels_of
 import gradc as gd
 from gradc.lower import rowsums, sweep, tiles
 from gradc.lower.listing import listing
+from gradc.lower.nest import Array, For, Product, Stmt, Transpose
 from gradc.lower.target import TARGETS, column_blocks, row_blocks
+from gradc.lower.traverse import blocks, walk
 
 RNG = np.random.default_rng(0)
 
@@ -24,10 +26,10 @@ def normal(*shape: int) -> np.ndarray:
 @pytest.mark.parametrize("most", [1, 4, 6, 14])
 def test_blocks_of_rows_cover_each_row_once(most):
     for rows in range(1, 300):
-        blocks = row_blocks(rows, most)
-        covered = [first + k for first, count, height in blocks for k in range(count * height)]
+        found = row_blocks(rows, most)
+        covered = [first + k for first, count, height in found for k in range(count * height)]
         assert covered == list(range(rows))
-        assert all(0 < height <= most for _, _, height in blocks)
+        assert all(0 < height <= most for _, _, height in found)
 
 
 def test_many_rows_are_cut_into_tiles_of_nearly_the_greatest_height():
@@ -39,16 +41,16 @@ def test_many_rows_are_cut_into_tiles_of_nearly_the_greatest_height():
 @pytest.mark.parametrize("lanes", [4, 16])
 def test_blocks_of_columns_cover_each_column_once(lanes):
     for columns in range(1, 100):
-        blocks = column_blocks(columns, lanes, 2, 4)
+        found = column_blocks(columns, lanes, 2, 4)
         covered = [
             b.start + k * b.columns + c
-            for b in blocks
+            for b in found
             for k in range(b.count)
             for c in range(b.first, b.valid)
         ]
         assert covered == list(range(columns))
-        assert all(b.start + b.count * b.columns <= max(columns, 4) for b in blocks)
-        assert all(b.lanes <= b.columns <= 2 * b.lanes for b in blocks)
+        assert all(b.start + b.count * b.columns <= max(columns, 4) for b in found)
+        assert all(b.lanes <= b.columns <= 2 * b.lanes for b in found)
 
 
 def product(a, b):
@@ -85,6 +87,65 @@ def test_the_rows_of_a_large_update_are_copied_once_for_all_columns():
     (kernel,) = kernels_of(update, normal(512, 512), normal(20, 512), normal(20, 512))
     assert all(height <= 6 and depth == 20 for depth, height in (p.shape for p in kernel.scratch))
     assert kernel.scratch
+
+
+def loops_around(kind: type[Stmt], body: tuple[Stmt, ...]) -> list[list[int]]:
+    """The extents of the loops around each statement of a kind."""
+    found: list[list[int]] = []
+    for s in body:
+        if isinstance(s, kind):
+            found.append([])
+        own = [s.var.extent] if isinstance(s, For) else []
+        for block in blocks(s):
+            found += [[*own, *around] for around in loops_around(kind, block.body)]
+    return found
+
+
+def test_a_panel_is_copied_once_for_the_rows_of_all_samples():
+    arrays = normal(3, 12, 16), normal(32, 16)
+    (kernel,) = kernels_of(lambda x, w: x @ w.T, *arrays)
+    assert loops_around(Transpose, kernel.body) == [[32]]
+    assert loops_around(Product, kernel.body) == [[32, 3, 12]]
+    compare(lambda x, w: x @ w.T, *arrays)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "lanes", "panels"),
+    [(64, 10, 8, 0), (96, 10, 16, 1), (96, 8, 8, 0), (96, 17, 16, 0), (64, 3, 4, 1)],
+)
+def test_few_columns_are_short_vectors_or_a_padded_one(rows, columns, lanes, panels):
+    (kernel,) = kernels_of(
+        lambda a, b: a @ b, normal(rows, 20), normal(20, columns), target="avx512"
+    )
+    products = [s for s in walk(kernel.body) if isinstance(s, Product)]
+    assert {s.lanes for s in products} | {lanes} <= {lanes, 4}
+    assert len(kernel.scratch) == panels
+
+
+def test_operands_that_run_backwards_are_copied():
+    def fn(a, b):
+        return a[::-1] @ b[:, ::-1]
+
+    arrays = normal(9, 12), normal(12, 24)
+    (kernel,) = kernels_of(fn, *arrays)
+    assert len(kernel.scratch) >= 2
+    compare(fn, *arrays)
+
+
+# Rows of sums, where there are no vectors
+
+
+@pytest.mark.parametrize(
+    ("shape", "arrays"),
+    [((32, 80, 10), []), ((32, 40, 20), [20]), ((32, 300, 20), []), ((32, 20, 10), [40])],
+)
+def test_without_vectors_a_matrix_is_turned_round_where_that_pays(shape, arrays):
+    """Of sums one by one there is no array; a short row of them is added up with three others."""
+    m, k, n = shape
+    (kernel,) = kernels_of(lambda a, b: a @ b.T, normal(m, k), normal(n, k), target="scalar")
+    found = [s.size for s in walk(kernel.body) if isinstance(s, Array) and s.name == "sums"]
+    assert found == arrays
+    assert len(kernel.scratch) == len(arrays)
 
 
 # Panels that are transposed on the way

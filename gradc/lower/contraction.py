@@ -12,7 +12,7 @@ from math import prod
 
 from ..dtypes import DType, is_float
 from ..index import Index, Indices, Var
-from ..passes.cost import LANES, PLAIN_PRODUCTS, contraction_cost
+from ..passes.cost import LANES, LONG_DOT, PLAIN_PRODUCTS, contraction_cost
 from .dot import Dot, is_contiguous
 from .folds import splits, start_fold
 from .nest import Apply, Load, Ref
@@ -60,10 +60,17 @@ class Contraction:
         column, *row = (*left, *right) if turned else (*right, *left)
         if lanes > 1:
             Tiles(dot, self.target, column, row[0] if row else None, int(turned)).lower(root)
-        elif any(contiguous) or not dot.along_depth:
+        elif any(contiguous) or not self._adds_along_depth(column):
             RowSums(dot, column, int(turned)).lower(root)
         else:
             self._elements(root)
+
+    def _adds_along_depth(self, column: Var) -> bool:
+        """Whether, of two matrices that lie along the depth, each sum is better added up by itself
+        than one of them turned round and copied for sums side by side.
+        """
+        least = 4 * LANES if column.extent < LANES else LONG_DOT
+        return self.dot.along_depth and self.dot.length >= least
 
     # One element after the other
 

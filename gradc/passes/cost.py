@@ -40,6 +40,10 @@ their distance is a power of two, in a few sets of the first-level cache."""
 SUMS_BYTES = 4096
 """The sums of a few rows, where a product is computed row by row."""
 
+LONG_DOT = 256
+"""The depth from which, without vectors, sums of many columns are better added up one by one, where
+both matrices lie along it, than side by side from a copy of one of them that is turned round."""
+
 MANY_ROWS = 96
 """Rows of the other operand for which such a copy pays."""
 
@@ -63,12 +67,13 @@ def contraction_cost(
     columns_contiguous: bool,
     output_contiguous: bool,
 ) -> float:
-    """Cost of a contraction tile with `columns` on the vector axis.
+    """Cost of a contraction with `columns` on the vector axis, in vectors of `lanes`, or, where there
+    are none, in those that a compiler may make by itself.
 
     `columns_contiguous`: the vector operand lies contiguously along the columns, else it is packed;
     `output_contiguous`: so does the output, else it is written element by element.
     """
-    products = rows * -(-columns // lanes) * depth
+    products = rows * -(-columns // (lanes if lanes > 1 else LANES)) * depth
     pack = 0.0 if columns_contiguous else PACK_COST * depth * columns
     scatter = 0.0 if output_contiguous else SCATTER_COST * rows * columns
     return products + pack + scatter
