@@ -67,7 +67,7 @@ def contraction_cost(
     columns_contiguous: bool,
     output_contiguous: bool,
 ) -> float:
-    """Cost of a contraction with `columns` on the vector axis, in vectors of `lanes`, or, where there
+    """Cost of a contraction with `columns` on the vector axis, in vectors of `lanes`; where there
     are none, in those that a compiler may make by itself.
 
     `columns_contiguous`: the vector operand lies contiguously along the columns, else it is packed;
