@@ -41,6 +41,14 @@
 #define GRADC_VECTORS(bytes)
 #endif
 
+/* What has been stored is read from memory. GCC would keep parts of it in registers for the loops
+ * that follow, and push others out of them for that. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define GRADC_STORED(to) __asm__ volatile("" : : "r"(to) : "memory")
+#else
+#define GRADC_STORED(to) ((void)0)
+#endif
+
 typedef float gradc_f32x4 __attribute__((vector_size(16)));
 typedef float gradc_f32x8 __attribute__((vector_size(32)));
 typedef float gradc_f32x16 __attribute__((vector_size(64)));
@@ -104,6 +112,7 @@ typedef double gradc_f64x8 __attribute__((vector_size(64)));
                 memcpy(&to[r * to_row + c], &sum[r * vectors + v], sizeof *sum);                \
             }                                                                                   \
         }                                                                                       \
+        GRADC_STORED(to);                                                                       \
     }                                                                                           \
     GRADC_VECTORS(sizeof(gradc_##type))                                                         \
     GRADC_INLINE void gradc_product_##type(number *to, size_t to_row, size_t rows,              \
