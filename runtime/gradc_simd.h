@@ -56,6 +56,12 @@ typedef double gradc_f64x2 __attribute__((vector_size(16)));
 typedef double gradc_f64x4 __attribute__((vector_size(32)));
 typedef double gradc_f64x8 __attribute__((vector_size(64)));
 
+/* The first column of vector v of a row; the last vector ends where the row does. */
+GRADC_INLINE size_t gradc_vector_start(size_t v, size_t lanes, size_t columns) {
+    const size_t start = v * lanes, last = columns - lanes;
+    return start < last ? start : last;
+}
+
 /* A block of a matrix product, `rows` x `columns` sums, of which each vector has `lanes`:
  *
  *     to[r, c] = sum over p < depth of a[r, p] * b[p, c]           (gradc_product)
@@ -75,13 +81,13 @@ typedef double gradc_f64x8 __attribute__((vector_size(64)));
                                           size_t columns, size_t depth, const number *a,        \
                                           size_t a_row, size_t a_column, const number *b,       \
                                           size_t b_row) {                                       \
-        const size_t vectors = (columns + (lanes)-1) / (lanes), last = columns - (lanes);       \
+        const size_t vectors = (columns + (lanes)-1) / (lanes);                                 \
         gradc_##type sum[32];                                                                   \
         GRADC_UNROLL                                                                            \
         for (size_t r = 0; r < rows; ++r) {                                                     \
             GRADC_UNROLL                                                                        \
             for (size_t v = 0; v < vectors; ++v) {                                              \
-                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                const size_t c = gradc_vector_start(v, lanes, columns);                         \
                 const gradc_##type zero = {0};                                                  \
                 sum[r * vectors + v] = zero;                                                    \
                 if (adds) {                                                                     \
@@ -93,7 +99,7 @@ typedef double gradc_f64x8 __attribute__((vector_size(64)));
             gradc_##type b_p[32];                                                               \
             GRADC_UNROLL                                                                        \
             for (size_t v = 0; v < vectors; ++v) {                                              \
-                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                const size_t c = gradc_vector_start(v, lanes, columns);                         \
                 memcpy(&b_p[v], &b[p * b_row + c], sizeof b_p[v]);                              \
             }                                                                                   \
             GRADC_UNROLL                                                                        \
@@ -108,7 +114,7 @@ typedef double gradc_f64x8 __attribute__((vector_size(64)));
         for (size_t r = 0; r < rows; ++r) {                                                     \
             GRADC_UNROLL                                                                        \
             for (size_t v = 0; v < vectors; ++v) {                                              \
-                const size_t c = v * (lanes) < last ? v * (lanes) : last;                       \
+                const size_t c = gradc_vector_start(v, lanes, columns);                         \
                 memcpy(&to[r * to_row + c], &sum[r * vectors + v], sizeof *sum);                \
             }                                                                                   \
         }                                                                                       \
