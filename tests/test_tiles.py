@@ -12,7 +12,7 @@ from nests import compare, kernels_of
 import gradc as gd
 from gradc.lower import rowsums, sweep, tiles
 from gradc.lower.listing import listing
-from gradc.lower.nest import Array, For, Product, Stmt, Transpose
+from gradc.lower.nest import Array, For, Let, Product, Stmt, Transpose
 from gradc.lower.target import TARGETS, column_blocks, row_blocks
 from gradc.lower.traverse import blocks, walk
 
@@ -130,6 +130,17 @@ def test_operands_that_run_backwards_are_copied():
     (kernel,) = kernels_of(fn, *arrays)
     assert len(kernel.scratch) >= 2
     compare(fn, *arrays)
+
+
+def test_sums_that_are_all_there_is_are_stored_turned_round_at_once():
+    def fn(a, b):
+        return a @ b.T
+
+    arrays = normal(9, 32), normal(48, 32)
+    (kernel,) = kernels_of(fn, *arrays, target="avx512")
+    assert [type(s) for s in walk(kernel.body)].count(Transpose) >= 2
+    assert not any(isinstance(s, Let) for s in walk(kernel.body))
+    compare(fn, *arrays, target="avx512")
 
 
 # Rows of sums, where there are no vectors

@@ -289,8 +289,8 @@ class KernelPrinter:
 
     def _transpose(self, s: Transpose) -> None:
         spelt, source = self.indices, s.source.buffer
-        target = f"&{s.target}[{spelt.text(s.target_index, s.target)}]"
-        from_ = f"&{source}[{spelt.text(s.source.index, source)}]"
+        target = self._address(s.target, s.target_index)
+        from_ = self._address(source, s.source.index)
         rows, columns = spelt.extent(source, s.source_row, s.rows), str(s.columns)
         strides = spelt.stride(s.target, s.target_row), spelt.stride(source, s.source_row)
         args = (target, strides[0], from_, strides[1], rows, columns)

@@ -16,7 +16,7 @@ from ..index import Index, Indices, Var, at, replace_vars
 from ..passes.cost import LARGE_BYTES, LONG_DEPTH, MANY_ROWS
 from .dot import Dot, Operand, Stretch, is_contiguous, is_strided, stretches
 from .folds import start_value
-from .nest import Accumulate, Apply, Array, If, Load, LoopKind, Product
+from .nest import Accumulate, Apply, Array, If, Load, LoopKind, Product, Transpose
 from .panels import pack
 from .pointwise import Body
 from .sweep import cut_depth
@@ -200,6 +200,13 @@ class Tiles:
         if not long and len(parts) == 1 and self._is_stored_as_it_is(block):
             body.statements.append(_over(self._stored(product, place), parts[0]))
             return
+        if not long and self._is_stored_turned(a.height, block):
+            alone = Body(body, names=dot.names)
+            name = self._sums(product, parts, alone)
+            alone.statements.append(self._turned(product, place, name))
+            alone.close()
+            body.statements.append(If((), tuple(alone.statements)))
+            return
         r, c = Var("r", a.height), Var("c", block.own)
         alone = Body(body, guard=not (r.last or c.last), names=dot.names)
         sums = self._long_sums if long else self._sums
@@ -283,12 +290,30 @@ class Tiles:
             return False
         return is_contiguous(target.offset, self.column)
 
+    def _is_stored_turned(self, rows: int, block: ColumnBlock) -> bool:
+        """Whether they are all there is to be stored, those of a column side by side."""
+        target = self.dot.target
+        if target is None or self.row is None or self.dot.dtype != F32:
+            return False
+        return is_contiguous(target.offset, self.row) and min(rows, block.own) >= 8
+
     def _stored(self, product: Product, place: Place) -> Product:
         """The product of a tile with its place in the result as the target."""
         assert self.dot.target is not None
         target = self.dot.target.at(self._at(place.top, place.start))
         step = self.dot.target.offset.coefficient(self.row) if self.row else 0
         return replace(product, target=target.buffer, target_index=target.offset, target_row=step)
+
+    def _turned(self, product: Product, place: Place, tile: str) -> Transpose:
+        """The sums of a tile, turned round, at their place in the result."""
+        assert self.dot.target is not None
+        block, step = place.block, self.dot.target.offset.coefficient(self.column)
+        target = self.dot.target.at(self._at(place.top, place.start + block.first))
+        return Transpose(
+            target.buffer, target.offset, step,
+            Load(tile, Index((), block.first), self.dot.dtype), block.columns,
+            product.rows, block.own, self.dot.nodes,
+        )  # fmt: skip
 
 
 def _moved(product: Product, part: Stretch, by: Index) -> Product:
