@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..dtypes import F32
 from ..index import Index, Var, at, flatten, substitute
 from .dot import Dot, Operand
-from .nest import For, Literal, Load, Param, Store, Transpose
+from .nest import Literal, Load, Param, Store, Transpose
 from .pointwise import Body
 from .target import ColumnBlock
 
@@ -44,7 +44,8 @@ def _pad(dot: Dot, panel: Operand, block: ColumnBlock, body: Body) -> None:
         padded = Var("c", block.columns - block.valid)
         at_pad = panel.offset + at(padded) + block.valid
         store = Store(panel.buffer, at_pad, Literal(0, dot.dtype), dot.nodes)
-        body.statements.append(For(padded, (store,)))
+        with body.loop(padded) as each:
+            each.statements.append(store)
 
 
 def _turns(dot: Dot, b: Operand, column: Var, block: ColumnBlock) -> bool:
