@@ -12,9 +12,9 @@ from nests import compare, kernels_of
 import gradc as gd
 from gradc.lower import rowsums, sweep, tiles
 from gradc.lower.listing import listing
-from gradc.lower.nest import Array, For, Let, Product, Stmt, Transpose
+from gradc.lower.nest import Array, Let, Product, Transpose
 from gradc.lower.target import TARGETS, column_blocks, row_blocks
-from gradc.lower.traverse import blocks, walk
+from gradc.lower.traverse import walk
 
 RNG = np.random.default_rng(0)
 
@@ -87,26 +87,6 @@ def test_the_rows_of_a_large_update_are_copied_once_for_all_columns():
     (kernel,) = kernels_of(update, normal(512, 512), normal(20, 512), normal(20, 512))
     assert all(height <= 6 and depth == 20 for depth, height in (p.shape for p in kernel.scratch))
     assert kernel.scratch
-
-
-def loops_around(kind: type[Stmt], body: tuple[Stmt, ...]) -> list[list[int]]:
-    """The extents of the loops around each statement of a kind."""
-    found: list[list[int]] = []
-    for s in body:
-        if isinstance(s, kind):
-            found.append([])
-        own = [s.var.extent] if isinstance(s, For) else []
-        for block in blocks(s):
-            found += [[*own, *around] for around in loops_around(kind, block.body)]
-    return found
-
-
-def test_a_panel_is_copied_once_for_the_rows_of_all_samples():
-    arrays = normal(3, 12, 16), normal(32, 16)
-    (kernel,) = kernels_of(lambda x, w: x @ w.T, *arrays)
-    assert loops_around(Transpose, kernel.body) == [[32]]
-    assert loops_around(Product, kernel.body) == [[32, 3, 12]]
-    compare(lambda x, w: x @ w.T, *arrays)
 
 
 @pytest.mark.parametrize(
