@@ -32,19 +32,15 @@ class RowSums:
     row_side: int
 
     def lower(self, body: Body) -> None:
-        axes = self.dot.axes
-        sides = axes.left, axes.right
-        beside = tuple(v for v in sides[1 - self.row_side] if v != self.column)
-        *outer, row = sides[self.row_side] or (Var("i", 1),)
+        """Loops over rows and columns; those over other axes are around them."""
+        (row,) = (self.dot.axes.left, self.dot.axes.right)[self.row_side] or (Var("i", 1),)
         most = SUMS_BYTES // item_bytes(self.dot.dtype) // self._height
-        with body.loops((*axes.batch, *beside)) as outside:
-            for first, count, width in row_blocks(self.column.extent, most):
-                across = Var(self.column.name, count * width, width)
-                with outside.loop(across) as inside:
-                    start = at(across) + first
-                    b = self._panel(start, width, inside)
-                    with inside.loops(tuple(outer)) as inner:
-                        self._rows(row, start, width, b, inner)
+        for first, count, width in row_blocks(self.column.extent, most):
+            across = Var(self.column.name, count * width, width)
+            with body.loop(across) as inside:
+                start = at(across) + first
+                b = self._panel(start, width, inside)
+                self._rows(row, start, width, b, inside)
 
     @property
     def _height(self) -> int:

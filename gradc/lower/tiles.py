@@ -78,18 +78,11 @@ class Tiles:
         return column_blocks(columns, lanes, self.target.tile(self.rows).vectors, least)
 
     def lower(self, body: Body) -> None:
-        """Loops over all axes but `row` and `column`, and within them over tiles."""
-        with body.loops((*self.dot.axes.batch, *self._beside(self.column))) as outside:
-            if self._rows_first():
-                self._by_rows(outside)
-            else:
-                self._by_columns(outside)
-
-    def _beside(self, axis: Var | None) -> tuple[Var, ...]:
-        """The other free axes of the operand that has this one; of the row's, if there is none."""
-        axes = self.dot.axes
-        side = 1 - self.row_side if axis == self.column else self.row_side
-        return tuple(v for v in (axes.left, axes.right)[side] if v != axis)
+        """Loops over `row` and `column`, tile by tile; those over other axes are around them."""
+        if self._rows_first():
+            self._by_rows(body)
+        else:
+            self._by_columns(body)
 
     # Which operands are copied first
 
@@ -162,13 +155,12 @@ class Tiles:
             with outside.loop(across) as inside:
                 start = at(across) + block.start
                 b = self._panel(block, start, inside)
-                with inside.loops(self._beside(self.row)) as beside:
-                    for first, repeat, height in self.heights:
-                        down = self._down(repeat, height)
-                        with beside.loop(down) as inner:
-                            top = at(down) + first
-                            a = self._rows(top, height, inner, packed=not self.has_strided_rows)
-                            self._tile(Place(block, top, start), a, b, inner)
+                for first, repeat, height in self.heights:
+                    down = self._down(repeat, height)
+                    with inside.loop(down) as inner:
+                        top = at(down) + first
+                        a = self._rows(top, height, inner, packed=not self.has_strided_rows)
+                        self._tile(Place(block, top, start), a, b, inner)
 
     def _by_rows(self, outside: Body) -> None:
         """The rows of one tile after the other, all columns of each."""
@@ -176,18 +168,17 @@ class Tiles:
             self._panel(block, Index((), block.start), outside) if self._is_few(block) else None
             for block in self.blocks
         ]
-        with outside.loops(self._beside(self.row)) as beside:
-            for first, repeat, height in self.heights:
-                down = self._down(repeat, height)
-                with beside.loop(down) as inside:
-                    top = at(down) + first
-                    a = self._rows(top, height, inside, packed=True)
-                    for block, panel in zip(self.blocks, few, strict=True):
-                        across = self._across(block)
-                        with inside.loop(across) as inner:
-                            start = at(across) + block.start
-                            b = panel or self.b.at({self.column: start})
-                            self._tile(Place(block, top, start), a, b, inner)
+        for first, repeat, height in self.heights:
+            down = self._down(repeat, height)
+            with outside.loop(down) as inside:
+                top = at(down) + first
+                a = self._rows(top, height, inside, packed=True)
+                for block, panel in zip(self.blocks, few, strict=True):
+                    across = self._across(block)
+                    with inside.loop(across) as inner:
+                        start = at(across) + block.start
+                        b = panel or self.b.at({self.column: start})
+                        self._tile(Place(block, top, start), a, b, inner)
 
     # One tile
 
