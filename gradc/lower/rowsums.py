@@ -20,7 +20,7 @@ from .nest import Accumulate, Apply, Array, If, Load, LoopKind
 from .panels import pack
 from .pointwise import Body
 from .sweep import cut_depth
-from .target import ColumnBlock, row_blocks
+from .target import ColumnBlock, counted, row_blocks
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,8 @@ class RowSums:
         (row,) = (self.dot.axes.left, self.dot.axes.right)[self.row_side] or (Var("i", 1),)
         most = SUMS_BYTES // item_bytes(self.dot.dtype) // self._height
         for first, count, width in row_blocks(self.column.extent, most):
-            across = Var(self.column.name, count * width, width)
+            across, start = counted(self.column.name, first, count, width)
             with body.loop(across) as inside:
-                start = at(across) + first
                 b = self._panel(start, width, inside)
                 self._rows(row, start, width, b, inside)
 
@@ -63,9 +62,9 @@ class RowSums:
         """All rows, of the columns from `start` on."""
         c = Var("c" if width < self.column.extent else self.column.name, width)
         for first, repeat, height in row_blocks(row.extent, self._height):
-            down, r = Var(row.name, repeat * height, height), Var("r", height)
+            (down, top), r = counted(row.name, first, repeat, height), Var("r", height)
             with body.loop(down) as inner:
-                here = at(down) + at(r) + first
+                here = top + at(r)
                 a = self.dot.operands[self.row_side].at({row: here})
                 index = {row: here, self.column: start + at(c)}
                 self._block(_Part(self.dot.axes.depth, r, c, a, b), index, inner)

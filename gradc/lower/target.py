@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dtypes import DType, item_bytes
+from ..index import Index, Var, at
 
 LEAST_BYTES = 16
 """The shortest vectors: every instruction set that has vectors has those."""
@@ -81,6 +82,14 @@ class ColumnBlock:
     def own(self) -> int:
         """How many columns of a tile are no other's."""
         return self.valid - self.first
+
+
+def counted(name: str, first: int, count: int, step: int) -> tuple[Var, Index]:
+    """The loop over `count` blocks of `step` positions from `first` on, and where one begins."""
+    if count == 1:
+        return Var(name, step, step), Index((), first)
+    var = Var(name, first + count * step, step, first)
+    return var, at(var)
 
 
 def column_blocks(columns: int, lanes: int, vectors: int, least: int) -> list[ColumnBlock]:

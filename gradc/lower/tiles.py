@@ -20,7 +20,7 @@ from .nest import Accumulate, Apply, Array, If, Load, LoopKind, Product, Transpo
 from .panels import pack
 from .pointwise import Body
 from .sweep import cut_depth
-from .target import ColumnBlock, Target, column_blocks, row_blocks
+from .target import ColumnBlock, Target, column_blocks, counted, row_blocks
 
 
 @dataclass(frozen=True)
@@ -140,25 +140,23 @@ class Tiles:
 
     # Loops over tiles
 
-    def _across(self, block: ColumnBlock) -> Var:
-        """The loop over the tiles of a block of columns."""
-        return Var(self.column.name, block.count * block.columns, block.columns)
+    def _across(self, block: ColumnBlock) -> tuple[Var, Index]:
+        """The loop over the tiles of a block of columns, and where one begins."""
+        return counted(self.column.name, block.start, block.count, block.columns)
 
-    def _down(self, repeat: int, height: int) -> Var:
-        """The loop over tiles of one height."""
-        return Var(self.row.name if self.row else "i", repeat * height, height)
+    def _down(self, first: int, repeat: int, height: int) -> tuple[Var, Index]:
+        """The loop over tiles of one height, and where one begins."""
+        return counted(self.row.name if self.row else "i", first, repeat, height)
 
     def _by_columns(self, outside: Body) -> None:
         """One panel of columns after the other, all rows of each."""
         for block in self.blocks:
-            across = self._across(block)
+            across, start = self._across(block)
             with outside.loop(across) as inside:
-                start = at(across) + block.start
                 b = self._panel(block, start, inside)
                 for first, repeat, height in self.heights:
-                    down = self._down(repeat, height)
+                    down, top = self._down(first, repeat, height)
                     with inside.loop(down) as inner:
-                        top = at(down) + first
                         a = self._rows(top, height, inner, packed=not self.has_strided_rows)
                         self._tile(Place(block, top, start), a, b, inner)
 
@@ -169,14 +167,12 @@ class Tiles:
             for block in self.blocks
         ]
         for first, repeat, height in self.heights:
-            down = self._down(repeat, height)
+            down, top = self._down(first, repeat, height)
             with outside.loop(down) as inside:
-                top = at(down) + first
                 a = self._rows(top, height, inside, packed=True)
                 for block, panel in zip(self.blocks, few, strict=True):
-                    across = self._across(block)
+                    across, start = self._across(block)
                     with inside.loop(across) as inner:
-                        start = at(across) + block.start
                         b = panel or self.b.at({self.column: start})
                         self._tile(Place(block, top, start), a, b, inner)
 
