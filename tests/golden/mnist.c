@@ -182,7 +182,7 @@ GRADC_KERNEL void d_fc1_and_fc1_bias(
 {
     float d_fc1_bias[FC1_OUT] = {0};
     for (size_t j = 0; j < FC1_OUT; j += 16) {
-        gradc_transpose(&fc2_weight_panel[0], 16, &fc2_weight[j * FC2_OUT], FC2_OUT, 16, 10);
+        gradc_transpose(fc2_weight_panel, 16, &fc2_weight[j * FC2_OUT], FC2_OUT, 16, 10);
         for (size_t i = 0; i < BATCH; i += 4) {
             float tile[64];
             gradc_product_f32x8(
@@ -280,18 +280,17 @@ GRADC_KERNEL void update_fc1_weight(
                 }
             }
         }
-        for (size_t i = 0; i < 10; i += 5) {
+        for (size_t i = 774; i < FC1_IN; i += 5) {
             float tile[80];
             gradc_product_f32x8(
                 tile, 16, 5, 16, BATCH,
-                &x[i + 774], 1, FC1_IN,
+                &x[i], 1, FC1_IN,
                 &d_fc1[j], FC1_OUT);
 
             GRADC_ROWS
             for (size_t r = 0; r < 5; ++r) {
-                float *const fc1_weight_row = &fc1_weight[(i + r) * FC1_OUT + 99072];
-                float *const momentum_fc1_weight_row =
-                    &momentum_fc1_weight[(i + r) * FC1_OUT + 99072];
+                float *const fc1_weight_row = &fc1_weight[(i + r) * FC1_OUT];
+                float *const momentum_fc1_weight_row = &momentum_fc1_weight[(i + r) * FC1_OUT];
                 GRADC_LANES
                 for (size_t c = 0; c < 16; ++c) {
                     const float fc1_weight_at = fc1_weight_row[j + c];
