@@ -21,6 +21,7 @@ from .emit.interface import Interface
 from .emit.layout import Member, lay_out
 from .emit.program import Emitted, ProgramPrinter
 from .graph import Graph, verify
+from .lower.adjacent import join_adjacent
 from .lower.alike import once_each
 from .lower.cuts import cut_loops
 from .lower.forward import forward_stores
@@ -162,6 +163,7 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("plan", each(planned)),
     ("cut", nests(cut_loops)),
     ("hoist", nests(hoist_invariants)),
+    ("join", nests(join_adjacent)),
     ("forward", nests(forward_stores)),
 )
 

@@ -254,4 +254,8 @@ class _Drawer:
             var, here = Var(var.name, limit.extent), at(limit)
             bounds = self.rng.choice(({"low": here}, {"high": here}, {"high": here + 1}))
         inner.loops.append(var)
-        yield For(var, self.block(inner, depth + 1), LoopKind.SERIAL, **bounds)
+        for _ in range(self.rng.choice((1, 1, 2, 3))):  # some over the same elements
+            within = inner.inner()
+            yield For(var, self.block(within, depth + 1), LoopKind.SERIAL, **bounds)
+            known = (k for k in within.indices if not k.places and k.vars <= {*inner.loops})
+            inner.indices += [k for k in known if var in k.vars]

@@ -38,6 +38,7 @@ from .nest import (
     Let,
     Literal,
     Load,
+    LoopKind,
     Param,
     Position,
     Product,
@@ -130,7 +131,7 @@ class _Scope:
                 if all(low <= self._index(i) < high for i, low, high in s.tests):
                     self.inner().run(s.body)
             case For():
-                for k in range(self._index(s.start), self._index(s.stop), s.var.step):
+                for k in self._values(s):
                     self.inner(**{s.var.name: k}).run(s.body)
             case Position():
                 place = int(self._value(s.expr))
@@ -150,6 +151,13 @@ class _Scope:
                 self._product(s)
             case _:
                 assert_never(s)
+
+    def _values(self, loop: For) -> Sequence[int]:
+        """Those of the variable, in order; lanes from the last to the first, since they are run all
+        at once: what depends on their order shows.
+        """
+        values = range(self._index(loop.start), self._index(loop.stop), loop.var.step)
+        return values[::-1] if loop.kind is LoopKind.LANES else values
 
     def _product(self, s: Product) -> None:
         """The sums, in the order of the depth, before any is written."""

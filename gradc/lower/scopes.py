@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..index import Dyn, Index, Var, at, replace_vars
-from .nest import Ref, Simple
+from .nest import Ref, Simple, Stmt
 from .traverse import Rewrite
 
 
@@ -31,6 +31,13 @@ class Scope(Rewrite):
         self.names = dict(names)
         self.values = dict(values)
         self.indices = dict(indices)
+
+    def body(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        return self.inner().block(body)
+
+    def block(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """Statements of this very scope."""
+        return super().body(body)
 
     def inner(self) -> Scope:
         return Scope(set(self.taken), self.names, self.values, self.indices)
