@@ -1,8 +1,8 @@
 """Which kernels are one function, whatever their values are called.
 
-Enters: a kernel. Leaves: its `signature`; a pass that is
-run once for kernels of one signature. Always holds: kernels of one signature do the same with
-their parameters, in the same order; names, titles, shapes and graph nodes are no part of it.
+Enters: kernels. Leaves: the `signature` of each; a pass that is run once for kernels of one
+signature. Always holds: kernels of one signature do the same with their parameters, in the same
+order; names, titles, shapes and graph nodes are no part of it.
 """
 
 from __future__ import annotations
@@ -40,14 +40,17 @@ def once_each(apply: Callable[[Kernel], Kernel]) -> Callable[[Kernel], Kernel]:
     is another kernel behind it.
     """
     changes: dict[Hashable, bool] = {}
+    first: dict[Hashable, Hashable] = {}
 
     def applied(kernel: Kernel) -> Kernel:
-        known = changes.get(signature(kernel))
+        # All have one object for a signature, which is quickly compared with itself.
+        key = kernel.memo["signature"] = first.setdefault(signature(kernel), signature(kernel))
+        known = changes.get(key)
         if known is False:
             return kernel
         made = apply(kernel)
         if known is None:
-            known = changes[signature(kernel)] = made.body != kernel.body
+            known = changes[key] = made.body != kernel.body
         return made if known else kernel
 
     return applied

@@ -36,23 +36,27 @@ class Access:
 
 def in_place_pairs(kernel: Kernel) -> list[tuple[int, int]]:
     """Positions (input, output) in `kernel.params` that may share storage."""
-    accesses = list(_accesses(kernel.body, (), [0]))
-    pairs: list[tuple[int, int]] = []
-    for o, out in enumerate(kernel.params):
-        writes = [a for a in accesses if a.buffer == out.name and a.writes]
-        if not out.written or not writes:
-            continue
-        for i, source in enumerate(kernel.params):
-            if (
-                source.written
-                or source.scalar
-                or (source.size, source.dtype) != (out.size, out.dtype)
-            ):
-                continue
-            reads = [a for a in accesses if a.buffer == source.name]
-            if reads and all(_safe(read, write) for read in reads for write in writes):
-                pairs.append((i, o))
-    return pairs
+    params = kernel.params
+    pairs = [
+        (i, o)
+        for o, out in enumerate(params)
+        for i, source in enumerate(params)
+        if out.written
+        and not (source.written or source.scalar)
+        and (source.size, source.dtype) == (out.size, out.dtype)
+    ]
+    if not pairs:
+        return []
+    reads: dict[str, list[Access]] = {p.name: [] for p in params}
+    writes: dict[str, list[Access]] = {p.name: [] for p in params}
+    for a in _accesses(kernel.body, (), [0]):
+        (writes if a.writes else reads).get(a.buffer, []).append(a)
+
+    def safe(i: int, o: int) -> bool:
+        before, after = reads[params[i].name], writes[params[o].name]
+        return bool(before and after) and all(_safe(a, b) for a in before for b in after)
+
+    return [(i, o) for i, o in pairs if safe(i, o)]
 
 
 def _accesses(body: tuple[Stmt, ...], path: Path, counter: list[int]) -> Iterator[Access]:

@@ -65,12 +65,12 @@ class Access:
 def blocks(s: Stmt) -> tuple[Block, ...]:
     """What a statement has within it."""
     match s:
+        case Let() | Declare() | Array() | Position() | Assign() | Store() | Accumulate():
+            return ()
         case For():
             return (Block((s.var,), s.body),)
         case If():
             return (Block((), s.body),)
-        case Let() | Declare() | Array() | Position() | Assign() | Store() | Accumulate():
-            return ()
         case Select() | Copy() | Transpose() | Product():
             return ()
         case _:
@@ -149,6 +149,8 @@ def loads(s: Stmt) -> Iterator[Access]:
 def stores(s: Stmt) -> Iterator[Access]:
     """The elements that a statement writes; a local variable is none (see `changed`)."""
     match s:
+        case Let() | Array() | Declare() | Position() | Assign() | Select() | If() | For():
+            return
         case Store():
             yield Access(s.buffer, s.index)
         case Accumulate():
@@ -163,8 +165,6 @@ def stores(s: Stmt) -> Iterator[Access]:
         case Product():
             r, c = Var("r", s.rows), Var("c", s.columns)
             yield Access(s.target, s.target_index + at(r) * s.target_row + at(c), (r, c))
-        case Array() | Let() | Declare() | Position() | Assign() | Select() | If() | For():
-            return
         case _:
             assert_never(s)
 
@@ -183,17 +183,18 @@ def _elements(e: Expr) -> Iterator[Access]:
             yield Access(part.array, index, (lane,))
 
 
-def parts(e: Expr) -> Iterator[Expr]:
+def parts(e: Expr) -> list[Expr]:
     """An expression, and those that it is made of."""
-    yield e
-    match e:
-        case Apply():
-            for a in e.args:
-                yield from parts(a)
-        case Load() | Ref() | Literal() | FromIndex() | Joined():
-            return
-        case _:
-            assert_never(e)
+    found = [e]
+    for part in found:  # which grows on the way
+        match part:
+            case Apply():
+                found += part.args
+            case Load() | Ref() | Literal() | FromIndex() | Joined():
+                pass
+            case _:
+                assert_never(part)
+    return found
 
 
 def declared(s: Stmt) -> str | None:
