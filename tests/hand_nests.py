@@ -95,7 +95,7 @@ def program(kernels: Sequence[Kernel]) -> str:
     """A C program that reads the parameters of every kernel, calls it, and writes them."""
     body = Writer()
     for n, kernel in enumerate(kernels):
-        KernelPrinter(kernel, body).function(f"kernel_{n}", operands(kernel))
+        KernelPrinter(kernel, body).function(f"kernel_{n}", operands(kernel), "")
     w = Writer()
     for header in sorted({"stdio.h", "stdlib.h", "stdint.h", *standard_headers(body.needs)}):
         w.line(f"#include <{header}>")

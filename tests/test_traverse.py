@@ -73,7 +73,7 @@ def run(k: Kernel) -> None:
 
 
 def printed(k: Kernel) -> None:
-    KernelPrinter(k, Writer()).function("k", operands(k))
+    KernelPrinter(k, Writer()).function("k", operands(k), "")
 
 
 EVERYONE: dict[str, Callable[[Kernel], object]] = {

@@ -92,7 +92,7 @@ class _Apart(_Renaming):
         if name in self.taken or (len(name) > 1 and name != LANE):
             name = next((x for x in LETTERS if x not in self.taken), name)
         self.taken.add(name)
-        self.letters[s.var] = at(replace(s.var, name=name))
+        self.letters[s.var] = Index(((replace(s.var, name=name), 1),))
         found = super().statement(s)
         self.taken.remove(name)
         return found
