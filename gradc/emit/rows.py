@@ -4,6 +4,9 @@ Enters: a kernel. Leaves: for each loop the pointers that are declared at its he
 access below it how it is spelt. Always holds: a pointer stays within its array, and so does what is
 added to it; there is one where several accesses of a loop have all but the place in a row in
 common, in the loop that fixes the row.
+
+Sweeps in lanes are left as they are: Clang makes vectors of them by their addresses, and finds
+fewer behind a pointer.
 """
 
 from __future__ import annotations
@@ -12,14 +15,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..index import Index, Var
-from ..lower.nest import Accumulate, For, Kernel, Load, Stmt, Store
+from ..lower.nest import Accumulate, For, Kernel, Load, LoopKind, Stmt, Store
 from ..lower.traverse import blocks, declared, expressions, parts, walk
 
 
 @dataclass(frozen=True)
 class Row:
-    """A pointer `name` to element `first` of a buffer."""
+    """A pointer `name` to element `first` of a buffer, declared in `loop`."""
 
+    loop: For
     name: str
     buffer: str
     first: Index
@@ -37,6 +41,7 @@ class Rows:
         self.heads: dict[int, dict[tuple[str, Index], int]] = {}
         self._collect(kernel.body, {})
         self.open: list[Row] = []
+        self.loops: list[For] = []
 
     def _collect(self, body: tuple[Stmt, ...], loops: Mapping[Var, tuple[int, For]]) -> None:
         for s in body:
@@ -68,19 +73,23 @@ class Rows:
         if depths[1] <= depths[0] or place.bounds[0] < 0:
             return None
         loop = next(s for depth, s in loops.values() if depth == depths[0])
+        if any(_sweeps(loops[v][1], loop) for v, _ in along):
+            return None
         return id(loop), start, place
 
     def head(self, loop: For) -> list[Row]:
         """The pointers that are declared where a loop's body begins."""
+        self.loops.append(loop)
         found: list[Row] = []
         for (buffer, first), times in self.heads.get(id(loop), {}).items():
             if times > 1:
-                found.append(Row(self._fresh(f"{buffer}_row"), buffer, first))
+                found.append(Row(loop, self._fresh(f"{buffer}_row"), buffer, first))
                 self.open.append(found[-1])
         return found
 
     def close(self, rows: list[Row]) -> None:
         """Behind the loop."""
+        self.loops.pop()
         del self.open[len(self.open) - len(rows) :]
 
     def spelt(self, buffer: str, index: Index) -> tuple[str, Index]:
@@ -88,6 +97,8 @@ class Rows:
         for row in reversed(self.open):
             place = index + row.first * -1
             along = all(isinstance(a, Var) and k == 1 for a, k in place.terms)
+            if any(_sweeps(loop, row.loop) for loop in self.loops):
+                continue
             if row.buffer == buffer and along and len(place.terms) < len(index.terms):
                 return row.name, place
         return buffer, index
@@ -98,6 +109,11 @@ class Rows:
         while found in taken:
             found, count = f"{name}_{count}", count + 1
         return found
+
+
+def _sweeps(inner: For, loop: For) -> bool:
+    """Whether a loop sweeps in lanes over the row that another fixes; a tile's rows do not."""
+    return inner.kind is LoopKind.LANES and loop.kind is not LoopKind.ROWS
 
 
 def _accesses(s: Stmt) -> Iterator[tuple[str, Index]]:

@@ -182,18 +182,21 @@ class _Candidates:
 
     def _result(self, node: Node, local: _Local) -> Iterator[str]:
         """The names that the user's code or what is stored gives to a node's value."""
-        if node.name:
-            yield identifier(node.name)
+        yield from self._given(node)
         if local.stored is not None:
             if local.stored.buffer in self.evidence.read:
                 yield f"new_{local.stored.buffer}"
             yield from _elements(local.stored.buffer, local.stored.index)
 
+    def _given(self, node: Node) -> Iterator[str]:
+        if node.name:
+            yield identifier(node.name)
+
     def _value(
         self, e: Expr, node: Node | None, local: _Local, buffers: Mapping[str, str]
     ) -> Iterator[str]:
         if isinstance(e, Joined) and node is not None:
-            yield from self._result(node, local)
+            yield from self._given(node)
             yield from self._roles(node, 1)
         if not isinstance(e, Apply):
             yield "position"
@@ -250,7 +253,7 @@ class _Candidates:
             best = identifier(node.name or noun(node))
             yield best if s.name == step.position else f"{best}_value"
         elif isinstance(step, Accumulate):
-            words = [*self._result(node, local), *self._roles(node, depth)]
+            words = [*self._given(node), *self._roles(node, depth), *self._result(node, local)]
             if node.id in self.evidence.wide:
                 words = [f"total_{w}" if s.dtype == F64 else f"block_{w}" for w in words]
             yield from words
@@ -261,7 +264,7 @@ class _Candidates:
     def _array(self, s: Array, node: Node, local: _Local, depth: int) -> Iterator[str]:
         step = local.steps[0]
         if isinstance(step, Accumulate):
-            words = [*self._result(node, local), *self._roles(node, depth)]
+            words = [*self._given(node), *self._roles(node, depth), *self._result(node, local)]
             lanes = node.size != s.size
             if node.id in self.evidence.wide:
                 words = [f"total_{w}" if s.dtype == F64 else f"block_{w}" for w in words]
