@@ -290,7 +290,7 @@ op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", level=L
    noun="one_of_both",
    samples=bools(2),
    doc="whether just one of them holds")
-op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", level=Level.SIGN, noun="is_not",
+op("logical_not", unary("b"), reference=np.logical_not, c="!{0}", level=Level.NOT, noun="is_not",
    samples=bools(1),
    doc="`not x`")
 op("isnan", unary(result_bool=True), reference=np.isnan, c="{0} != {0}", level=Level.EQUALITY,

@@ -22,11 +22,12 @@ class Level(IntEnum):
     SIGN = 1
     PRODUCT = 2
     SUM = 3
-    ORDER = 4
-    EQUALITY = 5
-    AND = 6
-    OR = 7
-    CHOICE = 8  # `a ? b : c`, and whatever is safe between parentheses only
+    NOT = 4  # binds as a sign does, but compilers warn of `!a == b`
+    ORDER = 5
+    EQUALITY = 6
+    AND = 7
+    OR = 8
+    CHOICE = 9  # `a ? b : c`, and whatever is safe between parentheses only
 
 
 _OPERANDS = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..dtypes import I32, SHORT, DType, Spec, is_float, kind_of, limits
 from ..errors import DTypeError, ShapeError, fail
+from .notation import Level
 from .rules import CAST_HELP, INTEGERS, KIND_NAMES, no_gradient
 from .table import Attrs, Kind, Sample, ShapeRule, op
 
@@ -140,10 +141,10 @@ op("min", _reduction("iuf", empty=False), reference=lambda x, axes: np.min(x, ax
    combine=np.minimum, joined="gradc_min16", start=_greatest, samples=_samples("if"),
    doc="NaN if any element is")
 op("all", _reduction("b"), reference=lambda x, axes: np.all(x, axes),
-   c="{0} && {1}", noun="all_hold", combine=np.logical_and,
+   c="{0} && {1}", level=Level.AND, noun="all_hold", combine=np.logical_and,
    start=lambda dtype: True, samples=_samples("b"))
 op("any", _reduction("b"), reference=lambda x, axes: np.any(x, axes),
-   c="{0} || {1}", noun="any_holds", combine=np.logical_or,
+   c="{0} || {1}", level=Level.OR, noun="any_holds", combine=np.logical_or,
    start=lambda dtype: False, samples=_samples("b"))
 op("argmax", _reduction("iuf", empty=False, index=True), vjp=no_gradient,
    reference=lambda x, axes: np.argmax(x, axes[0]).astype(np.int32),
