@@ -221,7 +221,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {options.core})
     compilers = [c for c in options.compilers.split(",") if shutil.which(c)]
-    rounds, block = (5, 0.01) if options.quick else (15, 0.05)
+    rounds, block = (5, 0.01) if options.quick else (200, 0.003)
     wanted = [w for w in options.cases.split(",") if w]
     found: dict[str, dict[str, float]] = {}
     if not options.json:
