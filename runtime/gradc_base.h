@@ -1,8 +1,8 @@
 /* gradc_base.h: the words that generated code uses beyond C11, for C++ and for other compilers.
  *
- * Enters: nothing. Leaves: GRADC_INLINE, GRADC_KERNEL and GRADC_ONCE, which stand before a function
- * of one file, GRADC_LANES, which stands before a loop, GRADC_TESTED, which stands behind a test in
- * one, and `restrict` for C++. Always holds: they change how fast code is, never what it means;
+ * Enters: nothing. Leaves: GRADC_INLINE, GRADC_KERNEL, GRADC_PHASE and GRADC_ONCE, which stand
+ * before a function of one file, GRADC_LANES, which stands before a loop, GRADC_TESTED, which stands
+ * behind a test in one, and `restrict` for C++. Always holds: they change how fast code is, never what it means;
  * other compilers than GCC and Clang take them for `static`, or nothing.
  */
 #ifndef GRADC_BASE_H
@@ -14,11 +14,14 @@
 #define GRADC_INLINE static inline __attribute__((always_inline))
 /* Compiled once, and never copied into its callers: it keeps its name in profiles. */
 #define GRADC_KERNEL static __attribute__((noinline))
+/* The same for a part of a long function, whose parts compilers are to see one by one. */
+#define GRADC_PHASE static __attribute__((noinline))
 /* The same for the function of a header, which a program may well not call. */
 #define GRADC_ONCE static __attribute__((noinline, unused))
 #else
 #define GRADC_INLINE static inline
 #define GRADC_KERNEL static
+#define GRADC_PHASE static
 #define GRADC_ONCE static inline
 #endif
 

@@ -28,15 +28,22 @@ GRADC_ONCE uint32_t gradc_crc32(const unsigned char *bytes, size_t count) {
     return ~crc;
 }
 
-/* A matrix of rows x columns elements of `size` bytes, written to `out` column by column. */
-GRADC_INLINE void gradc_read_transposed(void *out, const unsigned char *bytes, size_t rows,
-                                        size_t columns, size_t size) {
+/* The next `count` bytes, written to `out`; where those behind them begin. */
+GRADC_ONCE const unsigned char *gradc_read(void *out, const unsigned char *bytes, size_t count) {
+    memcpy(out, bytes, count);
+    return bytes + count;
+}
+
+/* The same of a matrix of rows x columns elements of `size` bytes, written column by column. */
+GRADC_ONCE const unsigned char *gradc_read_transposed(void *out, const unsigned char *bytes,
+                                                      size_t rows, size_t columns, size_t size) {
     unsigned char *const to = (unsigned char *)out;
     for (size_t i = 0; i < rows; ++i) {
         for (size_t j = 0; j < columns; ++j) {
             memcpy(&to[(j * rows + i) * size], &bytes[(i * columns + j) * size], size);
         }
     }
+    return bytes + rows * columns * size;
 }
 
 #endif

@@ -92,7 +92,7 @@ def test_the_text_is_fit_to_print(name, make):
 def test_the_passes_follow_one_another_in_the_step(make):
     """The step reads like the textbook: forward, then backward with the updates."""
     body = make("mnist").source.partition("int mnist_step(")[2].partition("\n}\n")[0]
-    assert re.search(r"/\* forward pass \*/.*/\* backward pass", body, re.DOTALL)
+    assert re.search(r"/\* Forward pass\..*/\* Backward pass", body, re.DOTALL)
     names = re.findall(r"^    (\w+)\(", body, re.MULTILINE)
     passes = [name.partition("_")[0] for name in names]
     forward = passes.count("forward")

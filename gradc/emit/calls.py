@@ -14,27 +14,30 @@ from ..cnames import Names
 from ..dtypes import c_name, limits
 from ..lower.reserved import RESERVED
 from ..plan.buffers import Buffer
-from ..plan.steps import arrays_of, walk
+from ..plan.steps import Block
 from .entry import Argument, Check, Entry
 from .extents import Extents
 from .indices import product_text
 from .interface import Interface
 from .layout import PARAMS
+from .parts import Part, parts_of, used_arguments, used_buffers
 from .steps import Functions, StepPrinter
 from .writer import Writer
 
 
 @dataclass(frozen=True)
 class CallPrinter:
-    """Prints entry points, whose kernels are printed already."""
+    """Prints entry points, whose kernels are printed already. `global_names` are the file's."""
 
     interface: Interface
     functions: Functions
     extents: Extents
+    global_names: Names
 
     def entry(self, e: Entry) -> Writer:
-        """One call of the entry point."""
+        """One call of the entry point, behind the functions of its parts if it is long."""
         w = Writer()
+        parts = [(part, self._part(w, e, part)) for part in parts_of(e)]
         w.comment(self.interface.describe(e))
         self.interface.signature(w, e, "")
         with w.block(""):
@@ -44,18 +47,56 @@ class CallPrinter:
                 w.line()
             for name in self._unused(e):
                 w.line(f"(void){name};")
-            names = self._names(e)
-            pointers, members = self._sections(w, e, names)
-            printed = self.functions, self.extents
-            steps = StepPrinter(self.interface, *printed, e, names, members)
-            if steps.pointers(w, e.plan) or pointers:
-                w.line()
             if e.returns_value:
                 w.line(f"{c_name(e.outputs[0].dtype)} {e.outputs[0].identifier};")
-            steps.steps(w, e.plan)
+            w.table([(call, f"calls {p.steps[0] + 1}-{p.steps[-1] + 1}") for p, call in parts])
+            if not parts:
+                self._steps(w, e, e.plan)
             w.line(f"return {e.outputs[0].identifier if e.returns_value else self.interface.ok};")
         w.line()
         return w
+
+    def _steps(self, w: Writer, e: Entry, block: Block, first: int | None = None) -> None:
+        """The steps of an entry point, or of the part of it that begins with number `first`."""
+        names = self._names(e)
+        pointers, members = self._sections(w, e, block, names)
+        inside = first is not None
+        printed = self.functions, self.extents
+        steps = StepPrinter(self.interface, *printed, e, names, members, by_pointer=inside)
+        if steps.pointers(w, block) or pointers:
+            w.line()
+        steps.paragraphs(w, block, first or 0)
+
+    def _part(self, w: Writer, e: Entry, part: Part) -> str:
+        """The function of a part of an entry point; the call of it."""
+        outputs, args = used_arguments(e, part.block)
+        homes = {b.home for b in used_buffers(part.block)}
+        declared: list[str] = []
+        given: list[str] = []
+        if "state" in homes:
+            const = "" if e.updates else "const "
+            declared.append(f"{const}{self.interface.name}_{e.scope} *{e.scope}")
+            given.append(e.scope)
+        for a in outputs:
+            declared.append(f"{c_name(a.dtype)} *{a.identifier}")
+            given.append(f"&{a.identifier}" if e.returns_value else a.identifier)
+        for a in sorted(args, key=lambda a: not a.shape):
+            const, star = ("const ", "*") if a.shape else ("", "")
+            declared.append(f"{const}{c_name(a.dtype)} {star}{a.identifier}")
+            given.append(a.identifier)
+        if homes & {"arena", "scratch"}:
+            declared.append(f"{self.interface.arena_type} *arena")
+            given.append("arena")
+        name = self.global_names.fresh("_".join(filter(None, (e.name, part.word))))
+        w.comment(
+            f"Calls {part.steps[0] + 1}-{part.steps[-1] + 1} of {self.interface.function(e)}."
+        )
+        w.need("gradc_base.h")
+        w.call(f"GRADC_PHASE void {name}", declared or ["void"], "")
+        with w.block(""):
+            self._steps(w, e, part.block, part.first)
+        w.line()
+        return f"{name}({', '.join(given)});"
 
     def _check(self, w: Writer, e: Entry, c: Check) -> None:
         a = e.args[c.position]
@@ -74,7 +115,7 @@ class CallPrinter:
 
     def _unused(self, e: Entry) -> list[str]:
         """The parameters that nothing reads or writes, of which a compiler would warn."""
-        used = {(b.home, b.number) for b in _used(e)}
+        used = {(b.home, b.number) for b in used_buffers(e.plan)}
         state = any(home == "state" for home, _ in used)
         checked = {e.args[c.position] for c in e.checks}
         args = [a for k, a in enumerate(e.args) if a not in checked and ("argument", k) not in used]
@@ -94,12 +135,14 @@ class CallPrinter:
         taken |= {"state", PARAMS} if e.scope == PARAMS else {"state"}
         return Names(RESERVED | frozenset(taken))
 
-    def _sections(self, w: Writer, e: Entry, names: Names) -> tuple[set[str], dict[Buffer, str]]:
+    def _sections(
+        self, w: Writer, e: Entry, block: Block, names: Names
+    ) -> tuple[set[str], dict[Buffer, str]]:
         """A pointer for each struct inside the state that the steps use, and what their members
         are called; a member that stands by itself is reached through the state.
         """
         layout = self.interface.layout
-        used = [b for b in _used(e) if b.home == "state"]
+        used = [b for b in used_buffers(block) if b.home == "state"]
         if layout is None:
             return set(), {}
         pointers: dict[str, str] = {}
@@ -180,11 +223,6 @@ class CallPrinter:
         w.need("string.h")
         size = f"sizeof({c_name(a.dtype)}) * {product_text(extents)}"
         w.call("memcpy", [f"&{target}", f"&{source}", size], ";")
-
-
-def _used(e: Entry) -> dict[Buffer, None]:
-    """The buffers that the steps of an entry point are handed, each once."""
-    return dict.fromkeys(a.base for _, step, _ in walk(e.plan) for a in arrays_of(step))
 
 
 def _row(array: str, index: str, extents: Sequence[str]) -> str:

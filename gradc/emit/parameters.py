@@ -163,20 +163,17 @@ def write_load(w: Writer, p: Interface, extents: Extents) -> None:
         members = _members(p)
         if not members:
             w.line("(void)params;")
-        for k, m in enumerate(members):
-            if k:
-                w.line(f"from += sizeof params->{members[k - 1].identifier};")
-            _read(w, m, extents)
+        for m in members:
+            _read(w, m, extents, last=m is members[-1])
         w.line(f"return {p.ok};")
     w.line()
 
 
-def _read(w: Writer, m: Member, extents: Extents) -> None:
+def _read(w: Writer, m: Member, extents: Extents, last: bool) -> None:
     """Take one array out of the file."""
     target = f"{'' if m.shape else '&'}params->{m.identifier}"
+    args, function = [f"sizeof params->{m.identifier}"], "gradc_read"
     if m.swapped:
         columns, rows = extents.member(m)
-        args = [target, "from", rows, columns, f"sizeof *{target}"]
-        w.call("gradc_read_transposed", args, ";")
-    else:
-        w.line(f"memcpy({target}, from, sizeof params->{m.identifier});")
+        args, function = [rows, columns, f"sizeof *{target}"], "gradc_read_transposed"
+    w.call(f"{'' if last else 'from = '}{function}", [target, "from", *args], ";")

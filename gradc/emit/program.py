@@ -74,7 +74,7 @@ class ProgramPrinter:
         for function in self.functions:
             self._kernel(function)
         functions = Functions(self.kernels, self.constant_names, self.made_for, self.order)
-        calls = CallPrinter(self.interface, functions, self.extents)
+        calls = CallPrinter(self.interface, functions, self.extents, self.names)
         for entry in self.entries:
             self._append(entry.name, calls.entry(entry))
             if entry.repeats:

@@ -2,7 +2,8 @@
 
 Enters: a planned block, the functions of its kernels, the names of what lies outside the arena.
 Leaves: statements in a writer. Always holds: one step is one statement, and a loop reads as a loop;
-the pointers into the arena stand as a table before the steps that use them.
+the pointers into the arena stand as a table before the steps that use them; the steps of an entry
+point stand in paragraphs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from ..plan.steps import (
     Copy,
     Guard,
     Path,
-    Phase,
     Repeat,
     Run,
     Step,
@@ -35,18 +35,9 @@ from .expressions import index_text
 from .extents import Extents
 from .indices import product_text, shape_text
 from .interface import Interface
+from .paragraphs import paragraphs
 from .passing import operands
 from .writer import Writer
-
-PHASES = {
-    Phase.FORWARD: "forward pass",
-    Phase.TURN: "the forward pass ends in the loss, where the backward pass begins",
-    Phase.BACKWARD: (
-        "backward pass, in reverse order; a parameter is updated as soon as its gradient is known"
-    ),
-    Phase.UPDATE: "the rest of the state",
-    Phase.COPY: "new values of the state that could not be written in place",
-}
 
 
 @dataclass(frozen=True)
@@ -74,6 +65,8 @@ class StepPrinter:
         e: Entry,
         names: Names,
         members: Mapping[Buffer, str],
+        *,
+        by_pointer: bool = False,
     ) -> None:
         self.interface = interface
         self.functions = functions
@@ -83,6 +76,7 @@ class StepPrinter:
         self.called = dict(members)
         self.offsets = offsets_of(e.plan)
         self.counters: dict[Var, Index] = {}
+        self.returns_value = e.returns_value and not by_pointer
 
     def pointers(self, w: Writer, block: Block) -> bool:
         """The table of the arena: a pointer for each buffer of a block that is used; whether there
@@ -106,13 +100,18 @@ class StepPrinter:
         w.table(rows)
         return bool(rows)
 
-    def steps(self, w: Writer, block: Block, above: Path = ()) -> None:
-        """Every step, with a comment where a phase begins."""
-        phase: Phase | None = None
+    def paragraphs(self, w: Writer, block: Block, first: int = 0) -> None:
+        """The steps of the entry point itself, of which this is number `first`, in paragraphs."""
+        for k, paragraph in enumerate(paragraphs(self.e, self.interface.layout, block, first)):
+            if k:
+                w.line()
+            w.comment(paragraph.heading)
+            for number in paragraph.steps:
+                self.step(w, block.steps[number - first], block, (number,))
+
+    def steps(self, w: Writer, block: Block, above: Path) -> None:
+        """The steps of a block inside of another."""
         for k, step in enumerate(block.steps):
-            if step.phase is not phase and self.e.updates and not above:
-                w.comment(PHASES[step.phase])
-            phase = step.phase
             self.step(w, step, block, (*above, k))
 
     def step(self, w: Writer, step: Step, block: Block, path: Path) -> None:
@@ -192,7 +191,7 @@ class StepPrinter:
         match b.home:
             case "constant":
                 return self.functions.constants[b]
-            case "output" if e.returns_value:
+            case "output" if self.returns_value:
                 return f"&{e.outputs[0].identifier}"
             case "argument":
                 return e.args[b.number].identifier

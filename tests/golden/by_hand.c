@@ -58,9 +58,11 @@ int by_hand_step(by_hand_state *state, float *loss, float lr)
 {
     by_hand_params *const params = &state->params;
 
-    /* forward pass */
+    /* Forward pass.
+     * 1: return (x + y) * z; by_hand.py:21 */
     loss_and_z(loss, &params->x, &params->y, &params->z, lr);
-    /* the rest of the state */
+
+    /* 2: the rest of the state */
     update_step(&state->step);
     return BY_HAND_OK;
 }
@@ -69,6 +71,7 @@ int by_hand_step(by_hand_state *state, float *loss, float lr)
 int by_hand_evaluate(const by_hand_params *params, float *loss)
 {
 
+    /* 1: return (x + y) * z; by_hand.py:21 */
     forward_loss(loss, &params->x, &params->y, &params->z);
     return BY_HAND_OK;
 }
@@ -95,10 +98,8 @@ int by_hand_load(by_hand_params *params, const void *file, size_t bytes)
         return BY_HAND_WRONG_FILE;
     }
 
-    memcpy(&params->x, from, sizeof params->x);
-    from += sizeof params->x;
-    memcpy(&params->y, from, sizeof params->y);
-    from += sizeof params->y;
-    memcpy(&params->z, from, sizeof params->z);
+    from = gradc_read(&params->x, from, sizeof params->x);
+    from = gradc_read(&params->y, from, sizeof params->y);
+    gradc_read(&params->z, from, sizeof params->z);
     return BY_HAND_OK;
 }

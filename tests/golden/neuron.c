@@ -109,9 +109,11 @@ int neuron_step(
 {
     neuron_params *const params = &state->params;
 
-    /* the forward pass ends in the loss, where the backward pass begins */
+    /* 1: return ((out - y) ** 2).mean(), {"accuracy": hits.mean(dtype=np.float32)};
+     * neuron.py:24. Here the backward pass begins. */
     loss_and_w2(loss, accuracy, &params->w0, &params->w1, &params->w2, x, y, lr);
-    /* the rest of the state */
+
+    /* 2: the rest of the state */
     update_step(&state->step);
     return NEURON_OK;
 }
@@ -140,6 +142,7 @@ int neuron_evaluate(
     const neuron_params *params, float *loss, float *accuracy, const float *x, const float *y)
 {
 
+    /* 1: return ((out - y) ** 2).mean(), {"accuracy": hits.mean(dtype=np.float32)}; neuron.py:24 */
     forward_loss(loss, accuracy, &params->w0, x, &params->w1, &params->w2, y);
     return NEURON_OK;
 }
@@ -148,6 +151,8 @@ int neuron_evaluate(
 int neuron_predict(const neuron_params *params, float *out, const float *x)
 {
 
+    /* 1: return 1 / (1 + np.exp(-(w["w0"] * x[:, 0] + w["w1"] * x[:, 1] + w["w2"])));
+     * neuron.py:17 */
     forward_out(out, &params->w0, x, &params->w1, &params->w2);
     return NEURON_OK;
 }
@@ -174,10 +179,8 @@ int neuron_load(neuron_params *params, const void *file, size_t bytes)
         return NEURON_WRONG_FILE;
     }
 
-    memcpy(&params->w0, from, sizeof params->w0);
-    from += sizeof params->w0;
-    memcpy(&params->w1, from, sizeof params->w1);
-    from += sizeof params->w1;
-    memcpy(&params->w2, from, sizeof params->w2);
+    from = gradc_read(&params->w0, from, sizeof params->w0);
+    from = gradc_read(&params->w1, from, sizeof params->w1);
+    gradc_read(&params->w2, from, sizeof params->w2);
     return NEURON_OK;
 }
