@@ -229,9 +229,10 @@ def test_one_seed_gives_the_same_weights_on_every_target_and_batch(tmp_path):
             "    return fwrite(&state, 1, sizeof state, stdout) != sizeof state;\n}\n"
         )
         text = core.source
-        init = text[text.index("static_assert") :]
-        init = init[: init.index("\n\n")] + "\n" + text[text.index("void wide_init(") :]
-        init = init[: init.index("\n}\n") + 3]
+        top = text[text.index("enum {") :]
+        extents, _, rest = top.partition("\n\n")
+        init = text[text.index("void wide_init(") :].partition("\n}\n")[0]
+        init = f"{extents}\n{rest.partition(chr(10) * 2)[0]}\n{init}\n}}\n"
         (place / "init.c").write_text(
             '#include "wide.h"\n#include <assert.h>\n#include <string.h>\n'
             f'#include "gradc_base.h"\n#include "gradc_random.h"\n{init}'
