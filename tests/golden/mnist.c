@@ -383,18 +383,25 @@ int mnist_step(
     float *const d_fc1 = &arena->f32[8192];             /* [BATCH, FC1_OUT], calls 4-6 */
     float *const fc2_weight_panel = &arena->f32[17024]; /* [10, 16], call 4 */
 
-    /* forward pass */
+    /* Forward pass.
+     * 1-2: return self.fc2(nn.relu(self.fc1(x))); mnist.py:28 */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
-    /* the forward pass ends in the loss, where the backward pass begins */
+
+    /* 3: return nn.cross_entropy(logits, y), {"accuracy": nn.accuracy(logits, y)}; mnist.py:34.
+     * Here the backward pass begins. */
     loss_and_d_fc2_and_fc2_bias(loss, accuracy, params->fc2_bias, momentum->fc2_bias, d_fc2, y, lr);
-    /* backward pass, in reverse order; a parameter is updated as soon as its gradient is known */
+
+    /* Backward pass and update, in reverse order: a parameter is updated where its gradient is
+     * known, after the last call that reads it.
+     * 4-6: mnist.py:28, fc1 and fc2 */
     d_fc1_and_fc1_bias(
         d_fc1, params->fc1_bias, momentum->fc1_bias, fc1_relu, d_fc2, params->fc2_weight, lr,
         fc2_weight_panel);
     update_fc2_weight(params->fc2_weight, momentum->fc2_weight, fc1_relu, d_fc2, lr);
     update_fc1_weight(params->fc1_weight, momentum->fc1_weight, x, d_fc1, lr);
-    /* the rest of the state */
+
+    /* 7: the rest of the state */
     update_step(&state->step);
     return MNIST_OK;
 }
@@ -441,8 +448,11 @@ int mnist_evaluate(
     float *const fc1_relu = &arena->f32[0]; /* [BATCH, FC1_OUT], calls 1-2 */
     float *const fc2 = &arena->f32[8192];   /* [BATCH, FC2_OUT], calls 2-3 */
 
+    /* 1-2: return self.fc2(nn.relu(self.fc1(x))); mnist.py:28 */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     forward_fc2(fc2, fc1_relu, params->fc2_weight, params->fc2_bias);
+
+    /* 3: return nn.cross_entropy(logits, y), {"accuracy": nn.accuracy(logits, y)}; mnist.py:34 */
     forward_loss(loss, accuracy, y, fc2);
     return MNIST_OK;
 }
@@ -452,6 +462,7 @@ int mnist_predict(const mnist_params *params, float *out, const float *x, mnist_
 {
     float *const fc1_relu = &arena->f32[0]; /* [BATCH, FC1_OUT], calls 1-2 */
 
+    /* 1-2: return self.fc2(nn.relu(self.fc1(x))); mnist.py:28 */
     forward_fc1_relu(fc1_relu, x, params->fc1_weight, params->fc1_bias);
     /* forward_out, which is the same function on other arrays: */
     forward_fc2(out, fc1_relu, params->fc2_weight, params->fc2_bias);
@@ -483,12 +494,11 @@ int mnist_load(mnist_params *params, const void *file, size_t bytes)
         return MNIST_WRONG_FILE;
     }
 
-    gradc_read_transposed(params->fc1_weight, from, FC1_OUT, FC1_IN, sizeof *params->fc1_weight);
-    from += sizeof params->fc1_weight;
-    memcpy(params->fc1_bias, from, sizeof params->fc1_bias);
-    from += sizeof params->fc1_bias;
-    gradc_read_transposed(params->fc2_weight, from, FC2_OUT, FC1_OUT, sizeof *params->fc2_weight);
-    from += sizeof params->fc2_weight;
-    memcpy(params->fc2_bias, from, sizeof params->fc2_bias);
+    from = gradc_read_transposed(
+        params->fc1_weight, from, FC1_OUT, FC1_IN, sizeof *params->fc1_weight);
+    from = gradc_read(params->fc1_bias, from, sizeof params->fc1_bias);
+    from = gradc_read_transposed(
+        params->fc2_weight, from, FC2_OUT, FC1_OUT, sizeof *params->fc2_weight);
+    gradc_read(params->fc2_bias, from, sizeof params->fc2_bias);
     return MNIST_OK;
 }
