@@ -75,7 +75,7 @@ def test_the_check_of_a_change_takes_its_commands_from_here(name: str) -> None:
 def excerpt_of(source: str) -> str:
     """One kernel of the C of examples/mnist.py, and the calls of `mnist_step` from its first on."""
     kernel = re.search(r"/\* fc1_relu .*?\n}\n", source, flags=re.DOTALL)
-    calls = re.search(r"int mnist_step\(.*?(    /\* forward pass.*?\n}\n)", source, flags=re.DOTALL)
+    calls = re.search(r"int mnist_step\(.*?(    /\* Forward pass.*?\n}\n)", source, flags=re.DOTALL)
     assert kernel is not None
     assert calls is not None
     return f"{kernel[0]}\n...\n\n{calls[1]}"
