@@ -114,6 +114,18 @@ def test_extents_that_do_not_lie_within_one_another_stay_whole():
     assert factors_of((2, 3, 5), (3, 2, 5)) == [((2,), (3,), (5,)), ((3,), (2,), (5,))]
 
 
+@pytest.mark.parametrize("rows", [2, 4, 6])
+def test_the_first_rows_of_an_array_are_no_reshape_of_it(rows):
+    """They lie one after the other just as they did, but there are fewer."""
+    builder = Builder()
+    x = builder.input(Spec((12, 12, 3), F32), "x")
+    whole = {"start": (0, 0, 0), "step": (1, 1, 1), "shape": (rows, 12, 3)}
+    first = builder.add("slice", (x,), whole)
+    axes = Factoring(builder.finish([first]))
+    assert axes[x] == ((12,), (12,), (3,))
+    assert axes[first] == ((rows,), (12,), (3,))
+
+
 def test_arrays_without_elements_have_factors():
     assert factors_of((0, 6), (3, 0)) == [((0,), (6,)), ((3,), (0,))]
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 
 from ..graph import Graph, Node
 from ..index import Index, Indices, Var, at, flatten, unflatten
@@ -148,7 +149,8 @@ class Factoring:
         found = sources(self.graph, node, index)
         for source in found:
             arg = self.graph[node.args[source.operand]]
-            if len(found) == 1 and flatten(source.index, arg.shape) == flatten(index, shape):
+            in_order = flatten(source.index, arg.shape) == flatten(index, shape)
+            if len(found) == 1 and in_order and arg.size == node.size:  # not the first of its rows
                 return self._lined_up(node, arg)
             for k, x in enumerate(source.index):
                 if x in place and shape[place[x]] == arg.shape[k]:
@@ -196,7 +198,9 @@ class Factoring:
         found: list[tuple[int, ...]] = []
         for k, n in enumerate(node.results[0].shape if node.results else ()):
             cuts = sorted({n, 1} | self._class((node.id, k)).cuts, reverse=True)
-            found.append(tuple(x // y for x, y in pairwise(cuts)) if n > 1 else (n,))
+            own = tuple(x // y for x, y in pairwise(cuts)) if n > 1 else (n,)
+            assert prod(own) == n, f"axis {k} of {node} is not the product of {own}"
+            found.append(own)
         return tuple(found)
 
 
