@@ -182,6 +182,13 @@ CASES: dict[str, Case] = {
         ),
         BOOLS,
     ),
+    "folds_of_expressions": (
+        lambda c, a, b, k: (
+            *(np.where(c, a, b).any(), np.where(a, c, b).any(1), np.where(b, c, a).all(0)),
+            *((k - 2).prod(), (k & 3).sum(), np.where(k > 1, k, 2).prod(1)),
+        ),
+        (*BOOLS, numbers(4, 5, dtype="int32")),
+    ),
     **{f"limits_{d}": (limits, (numbers(9, dtype=d),)) for d in INTEGERS},
     **{f"shifts_{d}": (shifts, (numbers(9, dtype=d),)) for d in INTEGERS},
 }

@@ -17,7 +17,21 @@ from ..graph import Node
 from ..index import Index, Indices, Rem, Var, at
 from ..passes.cost import LANES
 from .folds import Fold, is_long_sum, splits, start_fold, start_value, widen
-from .nest import Accumulate, Apply, Array, Declare, For, If, Let, Literal, Load, Ref, Simple, Store
+from .nest import (
+    Accumulate,
+    Apply,
+    Array,
+    Declare,
+    For,
+    If,
+    Let,
+    Literal,
+    Load,
+    Ref,
+    Simple,
+    Stmt,
+    Store,
+)
 from .pointwise import Body, noun
 from .sweep import sweep
 
@@ -253,10 +267,11 @@ def every(count: int, position: Index, then: Callable[[Body], None], body: Body)
     body.statements.append(If(tests, tuple(inside.statements)))
 
 
-def fill(name: str, size: int, value: Literal, nodes: tuple[int, ...]) -> For:
+def fill(name: str, size: int, value: Literal, nodes: tuple[int, ...]) -> Stmt:
     """All elements of an array set to a number."""
     k = Var("k", size)
-    return For(k, (Store(name, at(k), value, nodes),))
+    store = Store(name, at(k), value, nodes)
+    return store if size == 1 else For(k, (store,))
 
 
 def rounded(value: Ref, node: Node, body: Body) -> Ref:

@@ -126,11 +126,11 @@ def _greatest(dtype: DType) -> float:
 # fmt: off
 op("sum", _reduction("iuf"), vjp=_sum_vjp, wraps=True,
    reference=lambda x, axes: np.sum(x, axes, dtype=np.asarray(x).dtype),
-   c="{0} + {1}", combine=np.add, compound="+=", adds_up=True, joined="gradc_sum16",
-   start=lambda dtype: 0, samples=_samples("if"))
+   c="{0} + {1}", level=Level.SUM, combine=np.add, compound="+=", adds_up=True,
+   joined="gradc_sum16", start=lambda dtype: 0, samples=_samples("if"))
 op("prod", _reduction("iuf"), vjp=_prod_vjp, wraps=True,
    reference=lambda x, axes: np.prod(x, axes, dtype=np.asarray(x).dtype),
-   c="{0} * {1}", combine=np.multiply, compound="*=", joined="gradc_prod16",
+   c="{0} * {1}", level=Level.PRODUCT, combine=np.multiply, compound="*=", joined="gradc_prod16",
    start=lambda dtype: 1, noun="product", samples=_samples("if"))
 op("max", _reduction("iuf", empty=False), reference=lambda x, axes: np.max(x, axes),
    vjp=_extremum_vjp, c="({1} > {0} || {1} != {1}) ? {1} : {0}", c_int="({1} > {0}) ? {1} : {0}",
