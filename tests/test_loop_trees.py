@@ -229,6 +229,18 @@ RIGHT = {
         lambda q, k: gd.sum(gd.exp(0.1 * (q @ k)), axis=(0, 1)),
         numbers(3, 40, 8), numbers(3, 8, 16),
     ),
+    "one element beside the lanes of every row": (
+        lambda x: (gd.min(x * 2), gd.sum(x, axis=1), gd.sum(x)), numbers(5, 33)
+    ),
+    "loops of one length behind one another": (
+        lambda x, w, b: gd.broadcast_to(
+            gd.minimum(b, gd.tensordot(x, w, axes=((0,), (1,))))[:, None], (3, 5)
+        ),
+        np.arange(5), np.arange(15).reshape(3, 5), np.arange(3),
+    ),
+    "the first rows of an array": (
+        lambda x: x + gd.concat((x[4:], x[:4]), axis=0), numbers(12, 12, 3)
+    ),
     "a tall column of sums in tiles": (
         lambda x, w: gd.sum(x @ w, axis=0), numbers(600, 8), numbers(8, 16)
     ),

@@ -47,7 +47,9 @@ def _one_loop(first: Stmt, second: Stmt) -> For | None:
         return None
     if _values(first) != _values(second) or first.kind is not second.kind:
         return None
-    names = {v.name for s in walk((first,)) for b in blocks(s) for v in b.variables}
+    if first.var.name in _variables(second.body):
+        return None  # a loop within would hide it
+    names = _variables((first,))
     names.update(filter(None, map(declared, walk(first.body))))
     scope = Scope(names, indices={second.var: at(first.var)})
     a, b = _Effects(first.body), _Effects(scope.block(second.body))
@@ -55,6 +57,11 @@ def _one_loop(first: Stmt, second: Stmt) -> For | None:
         return None
     nodes = (*first.nodes, *second.nodes)
     return replace(first, body=(*first.body, *b.body), nodes=nodes)
+
+
+def _variables(body: tuple[Stmt, ...]) -> set[str]:
+    """What the loops of a body are counted by."""
+    return {v.name for s in walk(body) for b in blocks(s) for v in b.variables}
 
 
 def _values(loop: For) -> tuple[int, int, int, Index, Index]:

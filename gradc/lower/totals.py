@@ -113,7 +113,8 @@ class LaneTotal:
             self.fold.open_block(body)
 
     def take(self, value: Simple, position: Index, lane: Index | None, body: Body) -> None:
-        self.lanes.take(value, lane, Index(), body)
+        first = Index()  # also for one element that is left of a row: there are more rows to come
+        self.lanes.take(value, first if lane is None else lane, Index(), body)
 
     def end_row(self, position: Index, body: Body) -> None:
         if not self.lanes.blocked:
