@@ -69,10 +69,11 @@ def _span(e: Entry, step: Step) -> Span | None:
     if not isinstance(step, Run):
         return None
     written = [use.written for use in step.uses if isinstance(use.written, int)]
-    nodes = sorted(i for i in written if e.graph[i].of is None)
+    known = e.graph.nodes  # values of blocks inside have graphs of their own
+    nodes = sorted(i for i in written if i in known and known[i].of is None)
     if step.phase is Phase.BACKWARD:
-        nodes = [i for i in step.kernel.nodes if e.graph[i].of is not None]
-    spans = (e.graph[i].span for i in nodes)
+        nodes = [i for i in step.kernel.nodes if i in known and known[i].of is not None]
+    spans = (known[i].span for i in nodes)
     return next((span for span in spans if span is not None), None)
 
 

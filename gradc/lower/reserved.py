@@ -117,7 +117,7 @@ LIBRARY = """
 FILES = """
     assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign
     stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar
-    wchar wctype unistd base convert file simd random
+    wchar wctype unistd base convert file lanes simd random
 """
 """Headers of the C library and, in short, of gradc's runtime: a program's own must hide none."""
 ACCESS = frozenset("F R W X".split())

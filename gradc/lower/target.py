@@ -8,8 +8,10 @@ set.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..dtypes import DType, item_bytes
+if TYPE_CHECKING:  # what looks for a build in the cache needs this file, and no NumPy
+    from ..dtypes import DType
 from ..index import Index, Var, at
 
 LEAST_BYTES = 16
@@ -39,10 +41,14 @@ class Target:
 
     def lanes(self, dtype: DType) -> int:
         """Elements of a vector; 1 where there are none."""
+        from ..dtypes import item_bytes
+
         return max(1, self.vector_bytes // item_bytes(dtype))
 
     def least_lanes(self, dtype: DType) -> int:
         """Elements of the shortest vector there is."""
+        from ..dtypes import item_bytes
+
         return LEAST_BYTES // item_bytes(dtype)
 
     def tile(self, rows: int) -> TileShape:
