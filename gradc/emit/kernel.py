@@ -36,6 +36,7 @@ from ..lower.nest import (
     Store,
     Transpose,
 )
+from ..lower.traverse import stores, used, walk
 from ..ops.notation import Term
 from ..ops.table import OPS
 from .expressions import (
@@ -109,7 +110,16 @@ class KernelPrinter:
         ]
         w.parameters(f"GRADC_KERNEL void {name}", rows, k.nodes)
         with w.block("", k.nodes):
+            for name in self._unread(operands):
+                w.line(f"(void){name};")
             self.statements(k.body)
+
+    def _unread(self, operands: Sequence[Operand]) -> list[str]:
+        """The parameters that nothing is left to read or write: a cut has computed it."""
+        known: set[str] = set()
+        for s in walk(self.kernel.body):
+            known.update(used(s), (a.buffer for a in stores(s)))
+        return [o.param.name for o in operands if o.param.name not in known]
 
     def statements(self, body: tuple[Stmt, ...]) -> None:
         for k, s in enumerate(body):

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..index import Index, Var
-from ..lower.nest import Accumulate, For, Kernel, Load, LoopKind, Stmt, Store
+from ..lower.nest import Accumulate, For, Kernel, Load, LoopKind, Product, Stmt, Store
 from ..lower.traverse import blocks, declared, expressions, parts, walk
 
 
@@ -94,12 +94,13 @@ class Rows:
 
     def spelt(self, buffer: str, index: Index) -> tuple[str, Index]:
         """A pointer and the place behind it; the buffer and the index where there is no pointer."""
-        for row in reversed(self.open):
-            place = index + row.first * -1
-            along = all(isinstance(a, Var) and k == 1 for a, k in place.terms)
-            if any(_sweeps(loop, row.loop) for loop in self.loops):
-                continue
-            if row.buffer == buffer and along and len(place.terms) < len(index.terms):
+        loops = {s.var: (depth, s) for depth, s in enumerate(self.loops)}
+        split = self._split(buffer, index, loops)
+        if split is None:
+            return buffer, index
+        loop, start, place = split
+        for row in self.open:
+            if (row.buffer, row.first, id(row.loop)) == (buffer, start, loop):
                 return row.name, place
         return buffer, index
 
@@ -117,7 +118,11 @@ def _sweeps(inner: For, loop: For) -> bool:
 
 
 def _accesses(s: Stmt) -> Iterator[tuple[str, Index]]:
-    """The elements of memory that a statement reads or writes one by one."""
+    """The elements of memory that a statement reads or writes one by one; a product of the runtime
+    is handed whole arrays.
+    """
+    if isinstance(s, Product):
+        return
     if isinstance(s, Store) or (isinstance(s, Accumulate) and s.index is not None):
         buffer = s.buffer if isinstance(s, Store) else s.target
         assert s.index is not None

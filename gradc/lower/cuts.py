@@ -25,7 +25,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..dtypes import is_float
 from ..index import Index, Var, at
+from ..ops.table import OPS
 from .joins import joined
 from .nest import (
     Apply,
@@ -239,9 +241,14 @@ class _Cutter:
 
 
 def _folded(expr: Expr) -> Expr:
-    """The number that an operation on numbers gives, as NumPy computes it."""
+    """The number that an operation on numbers gives, as NumPy computes it, or a comparison of a
+    value with itself: the cut has put one value into both places.
+    """
     if not isinstance(expr, Apply):
         return expr
+    of_equal = OPS[expr.op].of_equal
+    if of_equal is not None and expr.args[0] == expr.args[1] and not is_float(expr.args[0].dtype):
+        return Literal(of_equal, expr.dtype)
     numbers = [a for a in expr.args if isinstance(a, Literal)]
     if len(numbers) < len(expr.args):
         return expr

@@ -260,22 +260,22 @@ op("remainder", binary(NUMBERS), reference=np.remainder,
 
 # comparisons and logic: bools come out, so no gradient passes
 
-op("less", binary(ANY, result_bool=True), reference=np.less,
+op("less", binary(ANY, result_bool=True), of_equal=False, reference=np.less,
    **operator("<", Level.ORDER),
    noun="is_less", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("less_equal", binary(ANY, result_bool=True), reference=np.less_equal,
+op("less_equal", binary(ANY, result_bool=True), of_equal=True, reference=np.less_equal,
    **operator("<=", Level.ORDER),
    noun="is_at_most", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("greater", binary(ANY, result_bool=True), reference=np.greater,
+op("greater", binary(ANY, result_bool=True), of_equal=False, reference=np.greater,
    **operator(">", Level.ORDER),
    noun="is_greater", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("greater_equal", binary(ANY, result_bool=True), reference=np.greater_equal,
+op("greater_equal", binary(ANY, result_bool=True), of_equal=True, reference=np.greater_equal,
    **operator(">=", Level.ORDER),
    noun="is_at_least", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("equal", binary(ANY, result_bool=True), reference=np.equal,
+op("equal", binary(ANY, result_bool=True), of_equal=True, reference=np.equal,
    **operator("==", Level.EQUALITY),
    noun="is_equal", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
-op("not_equal", binary(ANY, result_bool=True), reference=np.not_equal,
+op("not_equal", binary(ANY, result_bool=True), of_equal=False, reference=np.not_equal,
    **operator("!=", Level.EQUALITY),
    noun="differs", samples=both(floats(-2, 2, 2, order=0), integers(2), bools(2)))
 op("logical_and", binary("b"), reference=np.logical_and, c="{0} && {1}", level=Level.AND,
@@ -286,7 +286,8 @@ op("logical_or", binary("b"), reference=np.logical_or, c="{0} || {1}", level=Lev
    noun="either",
    samples=bools(2),
    doc="`a or b`")
-op("logical_xor", binary("b"), reference=np.logical_xor, c="{0} != {1}", level=Level.EQUALITY,
+op("logical_xor", binary("b"), of_equal=False, reference=np.logical_xor, c="{0} != {1}",
+   level=Level.EQUALITY,
    noun="one_of_both",
    samples=bools(2),
    doc="whether just one of them holds")

@@ -85,8 +85,9 @@ class Op:
 
     What passes ask of an elementwise row: `marker`: the value is the argument's, the node only says
     something about it; `requires(attrs)` is the half-open range that a marker demands of every
-    element; `converts`: the same number in the dtype attrs["dtype"]; `conditions`: so many operands
-    in front are bools that choose among the others.
+    element; `converts`: the same number in the dtype attrs["dtype"]; `of_equal`: what it gives for
+    two equal numbers, of which NaN is none; `conditions`: so many operands in front are bools that
+    choose among the others.
 
     Of a reduction: `combine` is the ufunc that folds two values, `compound` the assignment operator
     of C that does (on floats); a row that looks for a place has instead `better`, the comparison
@@ -123,6 +124,7 @@ class Op:
     marker: bool = False
     requires: Callable[[Attrs], tuple[int, int]] | None = None
     converts: bool = False
+    of_equal: bool | None = None
     conditions: int = 0
     combine: Callable[[Any, Any], Any] | None = None
     compound: str | None = None

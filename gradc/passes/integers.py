@@ -10,18 +10,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..dtypes import BOOL, is_float, is_unsigned, item_bytes, limits
+from ..ops import OPS
 from .rules import Args, Attrs, Simplifier, rule
 
 DIVISIONS = ("floor_divide", "remainder")
 
 
-@rule("less", "greater", "less_equal", "greater_equal", "equal", "not_equal", "logical_xor")
+@rule(*(name for name, row in OPS.items() if row.of_equal is not None))
 def compared_with_itself(s: Simplifier, op: str, args: Args, attrs: Attrs) -> int | None:
     """Known in advance, but that NaN is not equal to itself."""
     a, b = (s.node(x) for x in args)
     if a is not b or (is_float(a.dtype) and op not in ("less", "greater")):
         return None
-    return s.filled(op in ("less_equal", "greater_equal", "equal"), a.shape, BOOL)
+    return s.filled(bool(OPS[op].of_equal), a.shape, BOOL)
 
 
 @rule("maximum", "minimum", "logical_and", "logical_or", "bitwise_and", "bitwise_or")
