@@ -65,3 +65,16 @@ def test_a_loop_of_one_turn_and_two_of_one_letter():
     )
     kernel, _ = named(Kernel("k", (x, y), (0, 1), loops, ()), Graph({}, (), ()), {0: "x", 1: "y"})
     assert [s.var.name for s in kernel.body if isinstance(s, For)] == ["i", "i", "i"]
+
+
+def test_behind_a_loop_a_local_hides_no_parameter():
+    """One loop has a value called as the array that the next one reads."""
+    x, y = Param("x", F32, 9), Param("y", F32, 9, written=True)
+    i = Var("i", 9)
+    hiding = For(i, (Let("x", Load("y", at(i), F32)), Store("y", at(i), Ref("x", F32))))
+    reading = For(i, (Let("v", Load("x", at(i), F32)), Store("y", at(i), Ref("v", F32))))
+    body = (hiding, reading)
+    kernel, _ = named(Kernel("k", (x, y), (0, 1), body, ()), Graph({}, (), ()), {0: "x", 1: "y"})
+    _, second = (s for s in kernel.body if isinstance(s, For))
+    (load,) = (s.expr for s in second.body if isinstance(s, Let))
+    assert load == Load("x", at(second.var), F32)

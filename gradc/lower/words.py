@@ -97,6 +97,12 @@ class _Apart(_Renaming):
         self.taken.remove(name)
         return found
 
+    def body(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        outside = dict(self.now)  # behind the block its names are again what they were
+        found = super().body(body)
+        self.now = outside
+        return found
+
     def var(self, var: Var) -> Var:
         return next(iter(self.letters[var].vars))
 
