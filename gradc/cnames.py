@@ -38,5 +38,4 @@ class Names:
 
     def release(self, names: Iterable[str]) -> None:
         """These names may be used again."""
-        self._taken.difference_update(names)
-        self._taken |= self._reserved
+        self._taken.difference_update(name for name in names if name not in self._reserved)

@@ -95,7 +95,8 @@ class Section:
     @property
     def nbytes(self) -> int:
         """`sizeof` of the struct."""
-        end = max((m.offset - self.offset + m.nbytes for m in self.members), default=0)
+        first = self.offset
+        end = max((m.offset - first + m.nbytes for m in self.members), default=0)
         return round_up(max(end, 1), self.alignment)
 
 
